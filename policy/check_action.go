@@ -1,0 +1,355 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// actionChecks is the policy on one action. What is about the sender comes
+// first, then how the mail came, then the action itself; advice comes last.
+var actionChecks = []Check{
+	{
+		ID: "sender-authenticated", Scope: ScopeAction,
+		Doc:     "SPF or DKIM passes; self-sent mail needs it too.",
+		Source:  "gmail-actions.md 6.2, 6.4, section 9",
+		Reasons: []Reason{"unauthenticated", "auth-temperror", "authenticated"},
+		run:     checkSenderAuthenticated,
+	},
+	{
+		ID: "sender-aligned", Scope: ScopeAction,
+		Doc:     "The domain of a passing SPF or DKIM has the organisational domain of From.",
+		Source:  "gmail-actions.md 6.2",
+		Reasons: []Reason{"unaligned", "auth-temperror", "nothing-to-align", "from-unusable", "dkim-aligned", "spf-aligned", "spf-and-dkim-aligned"},
+		Dials:   []DialID{DialOrgDomain},
+		run:     checkSenderAligned,
+	},
+	{
+		ID: "content-signed", Scope: ScopeAction,
+		Doc:     "Where only DKIM vouches for From, a signature covers the whole body: with l=, anybody can add to it.",
+		Source:  "RFC 6376 8.2; what the real provider does with l= is not documented",
+		Reasons: []Reason{"body-uncovered", "body-uncovered-offered", "nothing-to-align", "peer-vouches", "body-covered"},
+		Dials:   []DialID{DialPartialBody},
+		run:     checkContentSigned,
+	},
+	{
+		ID: "from-static", Scope: ScopeAction,
+		Doc:     "From is one address.",
+		Source:  "gmail-actions.md 6.2; gmail-inbound.md section 2",
+		Reasons: []Reason{"from-missing", "from-several", "from-one"},
+		run:     checkFromStatic,
+	},
+	{
+		ID: "sender-registered", Scope: ScopeAction,
+		Doc:     "From is registered for this type of action at this time; self-sent mail needs no registration.",
+		Source:  "gmail-actions.md section 6, 6.4",
+		Reasons: []Reason{"unregistered", "action-type-unregistered", "registration-not-started", "registration-expired", ReasonSelf, "from-unusable", ReasonRegistered},
+		run:     checkSenderRegistered,
+	},
+	{
+		ID: "access-pattern", Scope: ScopeAction,
+		Doc:     "The way the mail came permits actions; an unsettled one permits no in-app action.",
+		Source:  "gmail-actions.md section 9",
+		Reasons: []Reason{"ambiguous", "ambiguous-go-to", "direct", ReasonSelf},
+		run:     checkAccessPattern,
+	},
+	{
+		ID: "delivered", Scope: ScopeAction,
+		Doc:     "The provider accepts the mail and files it in the inbox.",
+		Source:  "gmail-actions.md section 7 (reasons of the same kind)",
+		Reasons: []Reason{"would-be-rejected", "would-be-deferred", "in-spam", "in-inbox"},
+		run:     checkDelivered,
+	},
+	{
+		ID: "action-type", Scope: ScopeAction,
+		Doc:     "The type of the action is one that the provider shows.",
+		Source:  "gmail-actions.md 1.1, 1.8, 1.9",
+		Reasons: []Reason{"type-unknown", "type-withdrawn", "type-known"},
+		Dials:   []DialID{DialRSVP},
+		run:     checkActionType,
+	},
+	{
+		ID: "handler-or-target", Scope: ScopeAction,
+		Doc:     "The action has one handler, or a target.",
+		Source:  "gmail-actions.md 1.2, 1.3, 1.5",
+		Reasons: []Reason{"handler-missing", "handler-several", "one-handler", "target"},
+		run:     checkHandlerOrTarget,
+	},
+	{
+		ID: "action-url", Scope: ScopeAction,
+		Doc:    "A handler's URL is absolute https without credentials and fragment; a target's is absolute.",
+		Source: "gmail-actions.md 2 item 10, section 9",
+		Reasons: []Reason{"url-missing", "url-malformed", "url-relative", "url-not-https", "url-credentials", "url-fragment",
+			"target-missing", "target-http", "no-url", "url-good", "target-good"},
+		Dials: []DialID{DialHTTPTarget},
+		run:   checkActionURL,
+	},
+	{
+		ID: "action-period", Scope: ScopeAction,
+		Doc:     "The time is between the action's startTime and endTime.",
+		Source:  "gmail-actions.md section 8",
+		Reasons: []Reason{"period-unreadable", "action-not-started", "action-expired", "period-open"},
+		run:     checkActionPeriod,
+	},
+	{
+		ID: "limited-use-token", Scope: ScopeAction, Advice: true,
+		Doc:     "The handler's URL carries a parameter that nobody can guess.",
+		Source:  "gmail-actions.md section 5",
+		Reasons: []Reason{"token-missing", "go-to", "token-found"},
+		run:     adviseToken,
+	},
+	{
+		ID: "url-once", Scope: ScopeAction, Advice: true,
+		Doc:     "No other message or action carries the same handler URL.",
+		Source:  "gmail-actions.md section 5: one action, one user",
+		Reasons: []Reason{"url-in-other-message", "url-in-other-action", "go-to", "url-unique"},
+		run:     adviseURLOnce,
+	},
+	{
+		ID: "url-public", Scope: ScopeAction, Advice: true,
+		Doc:     "The handler's host is one that the real provider could reach.",
+		Source:  "gmail-actions.md section 7",
+		Reasons: []Reason{"url-local", "url-malformed", "go-to", "url-public"},
+		run:     adviseURLPublic,
+	},
+	{
+		ID: "method-stated", Scope: ScopeAction, Advice: true,
+		Doc:     "The handler states its method; the documentation contradicts itself on the default.",
+		Source:  "gmail-actions.md 0.1",
+		Reasons: []Reason{"method-missing", "method-get", "method-unknown", "go-to", "method-post"},
+		Dials:   []DialID{DialMethod},
+		run:     adviseMethod,
+	},
+	{
+		ID: "property-names", Scope: ScopeAction, Advice: true,
+		Doc:     "The action uses the property names of today's documentation.",
+		Source:  "gmail-actions.md 0.8, 1.8",
+		Reasons: []Reason{"legacy-names", "current-names"},
+		run:     adviseNames,
+	},
+	{
+		ID: "label", Scope: ScopeAction, Advice: true,
+		Doc:     "The button's label says what happens: short, no punctuation, not all capitals.",
+		Source:  "gmail-actions.md 6.2",
+		Reasons: []Reason{"label-missing", "label-punctuation", "label-capitals", "label-long", "label-good"},
+		run:     adviseLabel,
+	},
+	{
+		ID: "intended", Scope: ScopeAction, Advice: true,
+		Doc:     "The handler is not a visible link that a template turned into an in-app action.",
+		Source:  "gmail-actions.md 12 item 10",
+		Reasons: []Reason{"visible-link", "go-to", "handler-only"},
+		run:     adviseIntended,
+	},
+}
+
+func checkSenderAuthenticated(s subject) conclusion {
+	f, _ := find(s.verdict.Findings, "authenticated")
+	switch {
+	case authenticated(s.e.Auth):
+		return pass("authenticated", f.Detail, f.Facts...)
+	case f.Reason == "auth-temperror":
+		return fail("auth-temperror", f.Detail, f.Facts...)
+	}
+	return fail("unauthenticated", f.Detail, f.Facts...)
+}
+
+func checkSenderAligned(s subject) conclusion {
+	a := s.e.Auth
+	facts := []Fact{fact("from", s.fromDomain()), fact("orgDomain", a.DMARC.OrgDomain), fact("discovery", a.DMARC.Discovery)}
+	if s.fromDomain() == "" {
+		return skip("from-unusable", "there is no single From domain to align with", facts...)
+	}
+	if !authenticated(a) {
+		return skip("nothing-to-align", "neither SPF nor DKIM passes", facts...)
+	}
+	spf, dkim, unsettled := false, false, false
+	if a.Aligned(a.SPF.Domain, a.SPF.OrgDomain) {
+		spf, unsettled = a.SPF.Result == AuthPass, a.SPF.Result == AuthTempError
+	}
+	facts = append(facts, fact("spf", string(a.SPF.Result)+" "+a.SPF.Domain))
+	for _, d := range a.DKIM {
+		facts = append(facts, fact("dkim", string(d.Result)+" "+d.Domain))
+		if a.Aligned(d.Domain, d.OrgDomain) {
+			dkim, unsettled = dkim || d.Result == AuthPass, unsettled || d.Result == AuthTempError
+		}
+	}
+	switch {
+	case spf && dkim:
+		return pass("spf-and-dkim-aligned", "SPF and DKIM pass for the domain of From", facts...)
+	case dkim:
+		return pass("dkim-aligned", "DKIM passes for the domain of From", facts...)
+	case spf:
+		return pass("spf-aligned", "SPF passes for the domain of From", facts...)
+	case unsettled:
+		return fail("auth-temperror", "what would vouch for the domain of From could not be looked up now", facts...)
+	}
+	return fail("unaligned", "what passes does not belong to the domain of From", facts...)
+}
+
+func checkContentSigned(s subject) conclusion {
+	a := s.e.Auth
+	if a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain) {
+		return pass("peer-vouches", "the mail comes from one of From's own senders")
+	}
+	uncovered, found := 0, false
+	for _, d := range a.DKIM {
+		if d.Result != AuthPass || !a.Aligned(d.Domain, d.OrgDomain) {
+			continue
+		}
+		if d.Uncovered == 0 {
+			return pass("body-covered", "a signature covers the whole body", fact("selector", d.Selector))
+		}
+		uncovered, found = d.Uncovered, true
+	}
+	switch {
+	case !found:
+		return skip("nothing-to-align", "nothing vouches for the domain of From")
+	case s.e.Dials.Get(DialPartialBody) == "offered":
+		return pass("body-uncovered-offered", "part of the body is not signed, which a dial permits", factInt("octets", uncovered))
+	}
+	return fail("body-uncovered", "part of the body is not signed (l=), and nobody else vouches for it", factInt("octets", uncovered))
+}
+
+// from is the one From address; zero unless there is exactly one.
+func (s subject) from() Address {
+	if len(s.e.Header.From) != 1 {
+		return Address{}
+	}
+	return s.e.Header.From[0]
+}
+
+func (s subject) fromDomain() string { return s.from().Domain }
+
+func checkFromStatic(s subject) conclusion {
+	list := make([]string, 0, len(s.e.Header.From))
+	for _, a := range s.e.Header.From {
+		list = append(list, a.Addr)
+	}
+	facts := []Fact{fact("from", strings.Join(list, ", ")), factInt("fields", s.e.Header.FromFields)}
+	switch {
+	case len(list) == 0:
+		return fail("from-missing", "there is no From address", facts...)
+	case len(list) > 1 || s.e.Header.FromFields > 1:
+		return fail("from-several", "there are several From addresses or fields", facts...)
+	}
+	return pass("from-one", "From is one address", facts...)
+}
+
+// registration looks the sender up for the action at hand.
+func (s subject) registration() (Registration, Reason) {
+	if s.from().Addr == "" {
+		return Registration{}, "from-unusable"
+	}
+	return s.reg.Lookup(s.from(), s.action.Type, s.e.At)
+}
+
+func checkSenderRegistered(s subject) conclusion {
+	facts := []Fact{fact("from", s.from().Addr), fact("type", s.action.Type), fact("at", s.e.At.Format(timeFormat))}
+	if s.e.Access.Pattern == PatternSelf {
+		return skip(ReasonSelf, "mail to oneself needs no registration", facts...)
+	}
+	r, reason := s.registration()
+	if r.From != "" {
+		facts = append(facts, fact("registration", r.From))
+	}
+	switch reason {
+	case ReasonRegistered:
+		return pass(reason, "the sender is registered for this type of action", facts...)
+	case "from-unusable":
+		return skip(reason, "there is no single From address to look up", facts...)
+	case "action-type-unregistered":
+		facts = append(facts, fact("registeredTypes", strings.Join(r.Actions, ",")))
+		return fail(reason, "the sender is registered, but not for this type of action", facts...)
+	case "registration-not-started":
+		return fail(reason, "the sender's registration begins at "+r.Since.Format(timeFormat), facts...)
+	case "registration-expired":
+		return fail(reason, "the sender's registration ended at "+r.Until.Format(timeFormat), facts...)
+	}
+	return fail("unregistered", "the sender is not registered", facts...)
+}
+
+// timeFormat is how times are written in facts: RFC 3339, to the second.
+const timeFormat = "2006-01-02T15:04:05Z07:00"
+
+func checkAccessPattern(s subject) conclusion {
+	a := s.e.Access
+	facts := []Fact{fact("pattern", string(a.Pattern)), fact("confidence", string(a.Confidence))}
+	for _, signal := range a.Signals {
+		facts = append(facts, fact(signal.Name, signal.Value))
+	}
+	switch {
+	case a.Pattern == PatternSelf:
+		return pass(ReasonSelf, "the mail is from the account to itself", facts...)
+	case a.Pattern == PatternDirect:
+		return pass("direct", "the mail came directly", facts...)
+	case s.action.Kind == KindGoTo:
+		return pass("ambiguous-go-to", "how the mail came is not settled, but a link does not depend on it", facts...)
+	}
+	return fail("ambiguous", "how the mail came is not settled; what would settle it: "+a.Settle, facts...)
+}
+
+func checkDelivered(s subject) conclusion {
+	facts := []Fact{fact("delivery", string(s.verdict.Delivery)), fact("decider", string(s.verdict.Decider))}
+	switch {
+	case s.verdict.Delivery == Reject:
+		return fail("would-be-rejected", "the provider rejects this mail", facts...)
+	case s.verdict.Delivery == Defer:
+		return fail("would-be-deferred", "the provider does not take this mail now", facts...)
+	case s.verdict.Folder == Spam:
+		return fail("in-spam", "the provider files this mail as spam", facts...)
+	}
+	return pass("in-inbox", "the mail is in the inbox", facts...)
+}
+
+// Types of actions: what the provider shows (gmail-actions.md 1.1, 1.5).
+var (
+	oneClickTypes  = []string{"ConfirmAction", "SaveAction"}
+	goToTypes      = []string{"ViewAction", "TrackAction", "CancelAction", "CheckInAction", "EditAction", "UpdateAction"}
+	withdrawnTypes = []string{"RsvpAction", "ReviewAction"}
+)
+
+func checkActionType(s subject) conclusion {
+	t := s.action.Type
+	facts := []Fact{fact("type", t), fact("kind", string(s.action.Kind)), fact("on", s.action.On)}
+	switch {
+	case slices.Contains(oneClickTypes, t):
+		return pass("type-known", t+" is shown", facts...)
+	case slices.Contains(goToTypes, t) && s.action.Kind != KindInApp:
+		return pass("type-known", t+" is shown as a link", facts...)
+	case slices.Contains(goToTypes, t):
+		return fail("type-unknown", t+" with a handler is not an in-app action that the provider documents", facts...)
+	case t == "RsvpAction" && s.e.Dials.Get(DialRSVP) == "offered":
+		return pass("type-known", "RsvpAction is shown, as a dial says", facts...)
+	case slices.Contains(withdrawnTypes, t):
+		return fail("type-withdrawn", t+" was documented once and is no longer", facts...)
+	}
+	return fail("type-unknown", t+" is not a type that the provider shows", facts...)
+}
+
+func checkHandlerOrTarget(s subject) conclusion {
+	a := s.action
+	facts := []Fact{factInt("handlers", len(a.Handlers)), factInt("targets", len(a.Targets))}
+	switch {
+	case len(a.Handlers) > 1:
+		return fail("handler-several", "the action has several handlers, and which one counts is not known", facts...)
+	case a.Kind == KindInApp:
+		return pass("one-handler", "the action has one HTTP handler: the provider makes a request", facts...)
+	case a.Kind == KindGoTo:
+		return pass("target", "the action has a target: the user's browser opens it", facts...)
+	}
+	return fail("handler-missing", "the action has neither handler nor target", facts...)
+}
+
+func checkActionPeriod(s subject) conclusion {
+	a := s.action
+	facts := []Fact{fact("at", s.e.At.Format(timeFormat)), fact("startTime", a.StartTime), fact("endTime", a.EndTime)}
+	switch {
+	case a.StartTime != "" && a.Start.IsZero() || a.EndTime != "" && a.End.IsZero():
+		return fail("period-unreadable", "startTime or endTime is no time of ISO 8601, and so bounds nothing", facts...)
+	case !a.Start.IsZero() && s.e.At.Before(a.Start):
+		return fail("action-not-started", "the action's startTime is still to come", facts...)
+	case !a.End.IsZero() && !s.e.At.Before(a.End):
+		return fail("action-expired", "the action's endTime has passed", facts...)
+	}
+	return pass("period-open", "the time is within the action's period", facts...)
+}

@@ -1,0 +1,63 @@
+package policy
+
+import "time"
+
+// ClickAnswer is what a click leads to.
+type ClickAnswer string
+
+// The answers to a click.
+const (
+	ClickFire   ClickAnswer = "fire"   // The provider makes a request.
+	ClickOpen   ClickAnswer = "open"   // The user's browser opens a link; the provider makes no request.
+	ClickRefuse ClickAnswer = "refuse" // Nothing happens; the reason says why.
+)
+
+// ClickEvidence is what the decision on a click rests on.
+type ClickEvidence struct {
+	Message Evidence
+	// Action is the index of the action whose button was pressed.
+	Action int
+	// At is the provider's clock when it was pressed.
+	At time.Time
+	// Earlier are the earlier clicks on the same action, oldest first.
+	Earlier []EarlierClick
+}
+
+// EarlierClick is how an earlier click on an action ended.
+type EarlierClick string
+
+// The ends of a click.
+const (
+	EarlierPending   EarlierClick = "pending"   // Its request has not been answered yet, or is retried.
+	EarlierSucceeded EarlierClick = "succeeded" // Its request was answered with 200.
+	EarlierFailed    EarlierClick = "failed"    // Its request failed for good.
+	EarlierWithheld  EarlierClick = "withheld"  // Its request was not allowed to go out.
+)
+
+// ClickVerdict is the decision on one click.
+type ClickVerdict struct {
+	Answer   ClickAnswer `json:"answer"`
+	Decider  CheckID     `json:"decider,omitempty"`
+	Reason   Reason      `json:"reason"`
+	Findings []Finding   `json:"findings"` // One per check of scope click, in table order; see DecideUnsubscribe.
+	// Request is what is to be requested; nil unless Answer is fire.
+	Request *RequestPlan `json:"request,omitempty"`
+	Target  string       `json:"target,omitempty"` // What the browser opens, for open.
+	Dials   []Fact       `json:"dials,omitempty"`
+}
+
+// RequestPlan says which request a click leads to. It does not say whether
+// the host may be reached; that is the guard's decision.
+type RequestPlan struct {
+	Method string `json:"method"`
+	URL    string `json:"url"` // As the handler states it, unchanged.
+	// Body is form-encoded; a request of method GET has none.
+	Body string `json:"body"`
+	// Form says that Body is sent with its content type, even when empty.
+	Form bool `json:"form"`
+	// UserAgent says that the provider's action User-Agent is sent.
+	UserAgent bool `json:"userAgent"`
+	// Bearer says that a token goes with it; Audience is then its aud.
+	Bearer   bool   `json:"bearer"`
+	Audience string `json:"audience,omitempty"`
+}

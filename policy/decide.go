@@ -1,0 +1,77 @@
+package policy
+
+import "slices"
+
+// Decide applies every check to a message and answers on its delivery, on
+// each of its actions and on one-click unsubscription. It does not fail.
+func Decide(e Evidence, reg Registry) Verdict {
+	v := Verdict{Delivery: Accept, Folder: Inbox}
+	s := subject{e: &e, reg: reg, verdict: &v}
+	v.Findings = make([]Finding, 0, len(messageChecks))
+	for _, c := range messageChecks {
+		got := c.run(s)
+		v.Findings = append(v.Findings, c.finding(got))
+		if got.result == Fail && !c.Advice && !got.effect.advice && v.Decider == "" {
+			v.Decider, v.Delivery, v.Folder, v.Reply = c.ID, got.effect.delivery, got.effect.folder, got.effect.reply
+		}
+	}
+	if v.Delivery == Accept {
+		v.Reply = ReplyAccepted(e.At)
+	}
+	v.Actions = make([]ActionVerdict, 0, len(e.Markup.Actions))
+	for i := range e.Markup.Actions {
+		v.Actions = append(v.Actions, decideAction(s, &e.Markup.Actions[i]))
+	}
+	v.Unsubscribe = decideUnsubscribe(s)
+	v.Dials = dialsRead(e.Dials, messageChecks, actionChecksFor(e.Markup))
+	return v
+}
+
+func decideAction(s subject, a *Action) ActionVerdict {
+	s.action = a
+	v := ActionVerdict{Index: a.Index, Type: a.Type, Name: a.Name, Kind: a.Kind, Answer: Offered, Reason: ReasonOffered}
+	v.Findings, v.Decider, v.Reason = runAll(actionChecks, s, ReasonOffered)
+	if v.Decider != "" {
+		v.Answer = Withheld
+	}
+	if r, reason := s.registration(); reason == ReasonRegistered {
+		v.Registration = &r
+	}
+	return v
+}
+
+// runAll runs all checks of one scope and names the first failure.
+func runAll(checks []Check, s subject, good Reason) (list []Finding, decider CheckID, reason Reason) {
+	list, reason = make([]Finding, 0, len(checks)), good
+	for _, c := range checks {
+		got := c.run(s)
+		list = append(list, c.finding(got))
+		if got.result == Fail && !c.Advice && decider == "" {
+			decider, reason = c.ID, got.reason
+		}
+	}
+	return list, decider, reason
+}
+
+func actionChecksFor(m Markup) []Check {
+	if len(m.Actions) == 0 {
+		return nil
+	}
+	return actionChecks
+}
+
+// dialsRead lists the dials of some checks, with their values.
+func dialsRead(set Dials, tables ...[]Check) []Fact {
+	var list []Fact
+	for _, table := range tables {
+		for _, c := range table {
+			for _, id := range c.Dials {
+				f := fact(string(id), set.Get(id))
+				if !slices.Contains(list, f) {
+					list = append(list, f)
+				}
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,172 @@
+package policy
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// clickChecks is the policy on a click.
+var clickChecks = []Check{
+	{
+		ID: "offered-now", Scope: ScopeClick,
+		Doc:     "The action is offered, judged anew at the time of the click: its period and the registration may have ended.",
+		Source:  "gmail-actions.md section 8; whether the real provider judges again at the click is not documented",
+		Reasons: []Reason{"no-such-action", "not-offered", ReasonOffered},
+		run:     checkOfferedNow,
+	},
+	{
+		ID: "once-only", Scope: ScopeClick,
+		Doc:     "A ConfirmAction or SaveAction that has succeeded is not fired again.",
+		Source:  "gmail-actions.md section 8",
+		Reasons: []Reason{"already-done", "already-failed", "repeatable", "first-time"},
+		Dials:   []DialID{DialFailedClick},
+		run:     checkOnceOnly,
+	},
+	{
+		ID: "not-pending", Scope: ScopeClick,
+		Doc:     "No earlier click on the action still waits for its answer or its retry.",
+		Source:  "gmail-actions.md section 8: an action works once, so two requests must not be under way",
+		Reasons: []Reason{"request-pending", "go-to", "no-request-pending"},
+		run:     checkNotPending,
+	},
+}
+
+// DecideClick judges a click on an action: with the evidence of the message,
+// the registry as it is now, and the time of the click. A failed check's
+// reason is, where the action is not offered, the reason of that.
+func DecideClick(c ClickEvidence, reg Registry) ClickVerdict {
+	e := c.Message
+	verdict := Decide(e, reg)
+	// Only what is about the action depends on the time of the click; the
+	// mail was authenticated and filed when it came.
+	e.At = c.At
+	s := subject{e: &e, reg: reg, verdict: &verdict, click: &c}
+	if i := slices.IndexFunc(e.Markup.Actions, func(a Action) bool { return a.Index == c.Action }); i >= 0 {
+		s.action = &e.Markup.Actions[i]
+		now := decideAction(s, s.action)
+		s.offered = &now
+	}
+	v := ClickVerdict{Answer: ClickRefuse}
+	v.Findings, v.Decider, v.Reason = runAll(clickChecks, s, "clicked")
+	v.Dials = dialsRead(e.Dials, clickChecks)
+	if v.Decider != "" {
+		if v.Decider == "offered-now" && s.offered != nil {
+			v.Reason = s.offered.Reason
+		}
+		return v
+	}
+	if s.action.Kind == KindGoTo {
+		v.Answer, v.Target = ClickOpen, webTarget(s.action.Targets)
+		return v
+	}
+	v.Answer = ClickFire
+	v.Request = planRequest(s)
+	v.Dials = append(v.Dials, dialsRead(e.Dials, []Check{{Dials: []DialID{DialMethod, DialSaveBody, DialGetInputs, DialAudience, DialSelfBearer}}})...)
+	return v
+}
+
+func checkOfferedNow(s subject) conclusion {
+	if s.offered == nil {
+		return fail("no-such-action", "the message has no such action", factInt("action", s.click.Action))
+	}
+	facts := []Fact{fact("at", s.click.At.Format(timeFormat)), fact("reason", string(s.offered.Reason))}
+	if s.offered.Answer != Offered {
+		f, _ := s.offered.Finding(s.offered.Decider)
+		return fail("not-offered", "the action is withheld: "+f.Detail, facts...)
+	}
+	return pass(ReasonOffered, "the action is offered", facts...)
+}
+
+func checkOnceOnly(s subject) conclusion {
+	if s.action == nil || s.action.Kind != KindInApp || !slices.Contains(oneClickTypes, s.action.Type) {
+		return pass("repeatable", "this is not an action that works once")
+	}
+	facts := []Fact{factInt("earlier", len(s.click.Earlier))}
+	if slices.Contains(s.click.Earlier, EarlierSucceeded) {
+		return fail("already-done", "the action has been done; it works once", facts...)
+	}
+	if slices.Contains(s.click.Earlier, EarlierFailed) && s.e.Dials.Get(DialFailedClick) == "uses-up" {
+		return fail("already-failed", "the action has failed, and a dial says that this uses it up", facts...)
+	}
+	return pass("first-time", "the action has not been done", facts...)
+}
+
+func checkNotPending(s subject) conclusion {
+	if s.action != nil && s.action.Kind == KindGoTo {
+		return skip("go-to", "a link makes no request")
+	}
+	if slices.Contains(s.click.Earlier, EarlierPending) {
+		return fail("request-pending", "the request of an earlier click has no final answer yet", factInt("earlier", len(s.click.Earlier)))
+	}
+	return pass("no-request-pending", "no request is under way")
+}
+
+// planRequest says which request an in-app action leads to
+// (gmail-actions.md section 2 and 3).
+func planRequest(s subject) *RequestPlan {
+	dials := s.e.Dials
+	h := s.action.Handlers[0]
+	p := &RequestPlan{Method: h.Method, URL: h.URL, UserAgent: true}
+	if p.Method != "POST" && p.Method != "GET" {
+		p.Method = dials.Get(DialMethod)
+	}
+	inputs := ""
+	if s.action.Type == "ConfirmAction" || dials.Get(DialSaveBody) == "confirmed" {
+		inputs = "confirmed=Approved"
+	}
+	switch {
+	case p.Method == "POST":
+		p.Body, p.Form = inputs, true
+	case inputs != "" && dials.Get(DialGetInputs) == "query":
+		p.URL = withQuery(p.URL, inputs)
+	}
+	if s.offered.Registration != nil {
+		p.Bearer = s.offered.Registration.Bearer
+	} else {
+		p.Bearer = dials.Get(DialSelfBearer) == "yes"
+	}
+	if p.Bearer {
+		domain := s.fromDomain()
+		if dials.Get(DialAudience) == "org-domain" && s.e.Auth.DMARC.OrgDomain != "" {
+			domain = s.e.Auth.DMARC.OrgDomain
+		}
+		p.Audience = "https://" + domain
+	}
+	return p
+}
+
+// withQuery appends inputs to a URL's query and leaves the rest as it is.
+func withQuery(raw, inputs string) string {
+	if _, err := url.Parse(raw); err != nil {
+		return raw
+	}
+	switch {
+	case !strings.Contains(raw, "?"):
+		return raw + "?" + inputs
+	case strings.HasSuffix(raw, "?") || strings.HasSuffix(raw, "&"):
+		return raw + inputs
+	}
+	return raw + "&" + inputs
+}
+
+// DecideUnsubscribe judges a press on the provider's unsubscribe button. The
+// request is RFC 8058's: no token, no cookies, the one fixed body. The findings
+// are those of scope unsubscribe, then not-pending.
+func DecideUnsubscribe(c ClickEvidence, reg Registry) ClickVerdict {
+	verdict := Decide(c.Message, reg)
+	u := verdict.Unsubscribe
+	v := ClickVerdict{Answer: ClickRefuse, Decider: u.Decider, Reason: u.Reason, Findings: u.Findings}
+	i := slices.IndexFunc(clickChecks, func(c Check) bool { return c.ID == "not-pending" })
+	pending := clickChecks[i].finding(clickChecks[i].run(subject{e: &c.Message, reg: reg, verdict: &verdict, click: &c}))
+	v.Findings = append(v.Findings, pending)
+	switch {
+	case u.Answer != Offered:
+	case pending.Result == Fail:
+		v.Decider, v.Reason = pending.Check, pending.Reason
+	default:
+		v.Answer, v.Reason = ClickFire, "clicked"
+		v.Request = &RequestPlan{Method: "POST", URL: u.URL, Body: oneClickValue, Form: true}
+	}
+	return v
+}

@@ -1,0 +1,138 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// DialID names a dial.
+type DialID string
+
+// The dials.
+const (
+	DialProfile       DialID = "profile"
+	DialOrgDomain     DialID = "dmarc.orgdomain"
+	DialReverseDNS    DialID = "rdns.missing"
+	DialBareLineEnds  DialID = "smtp.bare-line-ends"
+	DialPartialBody   DialID = "dkim.partial-body"
+	DialRSVP          DialID = "rsvp"
+	DialHTTPTarget    DialID = "goto.http"
+	DialMethod        DialID = "method.default"
+	DialSaveBody      DialID = "save.body"
+	DialGetInputs     DialID = "get.inputs"
+	DialAudience      DialID = "token.aud"
+	DialSelfBearer    DialID = "self.bearer"
+	DialFailedClick   DialID = "once.failed"
+	DialRetryServer   DialID = "retry.5xx"
+	DialRetryTooMany  DialID = "retry.429"
+	DialRetryTimeout  DialID = "retry.timeout"
+	DialRetrySchedule DialID = "retry.schedule"
+	DialTimeout       DialID = "request.timeout"
+)
+
+// Dial is a named option for behaviour that no source documents. Its default
+// is ours, and is stated.
+type Dial struct {
+	ID      DialID   `json:"id"`
+	Default string   `json:"default"`
+	Values  []string `json:"values"` // The words it takes, or one of the forms "DURATION" and "DURATION,...".
+	Doc     string   `json:"doc"`    // One sentence.
+	Source  string   `json:"source"` // The fact sheet's line that leaves it open.
+}
+
+// The forms of a value that is not one of a few words.
+const (
+	formDuration  = "DURATION"
+	formDurations = "DURATION,..."
+)
+
+// dials are all dials, in the order in which they matter on a message's way.
+var dials = []Dial{
+	{DialProfile, "gmail", []string{"gmail", "rfc"}, "Whose rules hold where Gmail and the standards differ: what p=reject does, and whether Ed25519 signatures count.", "gmail-inbound.md section 5, RFC 9989 7.4, RFC 8463"},
+	{DialOrgDomain, "treewalk", []string{"treewalk", "psl"}, "How the organisational domain is found: by DNS tree walk or by public suffix list.", "RFC 9989 4.10, RFC 7489 3.2"},
+	{DialReverseDNS, "note", []string{"note", "defer", "reject"}, "What a peer without matching reverse DNS meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
+	{DialBareLineEnds, "accept", []string{"accept", "reject"}, "Whether a message with a CR or LF that stands alone is taken; it never ends the data.", "gmail-inbound.md section 5: RFC 5321 2.3.8; the real provider's answer is not known"},
+	{DialPartialBody, "withheld", []string{"withheld", "offered"}, "Whether an action is shown when the only DKIM signature for From leaves part of the body out (l=) and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 8.2"},
+	{DialRSVP, "withheld", []string{"withheld", "offered"}, "Whether RsvpAction, documented once and since withdrawn, is still shown.", "gmail-actions.md 1.8, U9"},
+	{DialHTTPTarget, "offered", []string{"offered", "withheld"}, "Whether a go-to action may lead to plain http.", "gmail-actions.md 2 item 10"},
+	{DialMethod, "POST", []string{"POST", "GET"}, "The method of a handler that states none.", "gmail-actions.md 0.1"},
+	{DialSaveBody, "empty", []string{"empty", "confirmed"}, "The body of a SaveAction's request: empty, or that of a ConfirmAction.", "gmail-actions.md 2 item 6"},
+	{DialGetInputs, "none", []string{"none", "query"}, "Where the inputs of a GET request go: nowhere, or into the query.", "gmail-actions.md 2 item 7"},
+	{DialAudience, "from-domain", []string{"from-domain", "org-domain"}, "What the token's aud names: the domain of From, or its organisational domain.", "gmail-actions.md 0.3, U5"},
+	{DialSelfBearer, "no", []string{"no", "yes"}, "Whether the action of a self-sent mail without registration carries a bearer token.", "gmail-actions.md 6.4, U7"},
+	{DialFailedClick, "keeps", []string{"keeps", "uses-up"}, "Whether a click whose request failed for good uses up an action that works once.", "gmail-actions.md section 8"},
+	{DialRetryServer, "no", []string{"no", "yes"}, "Whether a 5xx answer is retried.", "gmail-actions.md section 4, U2"},
+	{DialRetryTooMany, "no", []string{"no", "yes"}, "Whether a 429 answer is retried.", "gmail-actions.md section 4, U2"},
+	{DialRetryTimeout, "no", []string{"no", "yes"}, "Whether a request without an answer is retried.", "gmail-actions.md section 4, U2"},
+	{DialRetrySchedule, "1m,5m,30m,2h", []string{formDurations}, "How long after each failed attempt the next is due; the attempts end with the list.", "gmail-actions.md section 4, U2"},
+	{DialTimeout, "30s", []string{formDuration}, "How long a request may take.", "gmail-actions.md section 4, U2"},
+}
+
+// AllDials returns every dial, in the order in which they matter on a message's
+// way.
+func AllDials() []Dial { return slices.Clone(dials) }
+
+// Dials are the dials that were set. One that is not in it has its default.
+type Dials map[DialID]string
+
+// Get returns the value of a dial.
+func (d Dials) Get(id DialID) string {
+	if v, ok := d[id]; ok {
+		return v
+	}
+	i := slices.IndexFunc(dials, func(d Dial) bool { return d.ID == id })
+	if i < 0 {
+		return ""
+	}
+	return dials[i].Default
+}
+
+// Durations returns the value of a dial that is a list of durations.
+func (d Dials) Durations(id DialID) []time.Duration {
+	var list []time.Duration
+	for word := range strings.SplitSeq(d.Get(id), ",") {
+		if v, err := time.ParseDuration(word); err == nil {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// ParseDial reads a dial's value. The error of an unknown dial is an
+// [UnknownDialError]; any other says which values the dial takes.
+func ParseDial(name, value string) (DialID, string, error) {
+	i := slices.IndexFunc(dials, func(d Dial) bool { return string(d.ID) == name })
+	if i < 0 {
+		return "", "", UnknownDialError{Name: name}
+	}
+	return dials[i].ID, value, dials[i].accepts(value)
+}
+
+func (d Dial) accepts(value string) error {
+	switch d.Values[0] {
+	case formDuration:
+		if v, err := time.ParseDuration(value); err != nil || v <= 0 {
+			return fmt.Errorf("dial %s takes a duration such as %s, not %q", d.ID, d.Default, value)
+		}
+		return nil
+	case formDurations:
+		for word := range strings.SplitSeq(value, ",") {
+			if v, err := time.ParseDuration(word); err != nil || v <= 0 {
+				return fmt.Errorf("dial %s takes durations such as %s, not %q", d.ID, d.Default, value)
+			}
+		}
+		return nil
+	}
+	if !slices.Contains(d.Values, value) {
+		return fmt.Errorf("dial %s takes %s, not %q", d.ID, strings.Join(d.Values, " or "), value)
+	}
+	return nil
+}
+
+// UnknownDialError is the error of a name that is no dial's.
+type UnknownDialError struct{ Name string }
+
+func (e UnknownDialError) Error() string { return "unknown dial " + strconv.Quote(e.Name) }

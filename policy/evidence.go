@@ -1,0 +1,242 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Evidence is everything known about one message that a decision may rest on.
+// It is made once per message and account and never changed afterwards.
+type Evidence struct {
+	World   string         `json:"world"`
+	At      time.Time      `json:"at"` // The provider's clock when the message arrived.
+	Arrival Arrival        `json:"arrival"`
+	Account Account        `json:"account"`
+	Header  Header         `json:"header"`
+	Auth    Authentication `json:"auth"`
+	Access  Access         `json:"access"`
+	Markup  Markup         `json:"markup"`
+	// EarlierURLs are the handler URLs of this message that the provider has
+	// already seen in another one.
+	EarlierURLs []string `json:"earlierUrls,omitempty"`
+	// Dials are the options of undocumented behaviour; unset ones have their
+	// default.
+	Dials Dials `json:"dials,omitempty"`
+}
+
+// Channel is the way by which a message came to the provider.
+type Channel string
+
+// The channels.
+const (
+	ChannelSMTP Channel = "smtp" // By SMTP, from a peer.
+	ChannelFile Channel = "file" // Handed in as a file, with a claimed peer and envelope.
+)
+
+// Arrival is how one message came, for one recipient.
+type Arrival struct {
+	Channel Channel    `json:"channel"`
+	Peer    netip.Addr `json:"peer"`            // The client's address, as judged.
+	Socket  netip.Addr `json:"socket,omitzero"` // The address of the connection, where it differs from Peer.
+	HELO    string     `json:"helo"`            // The name given with EHLO or HELO (RFC 5321 4.1.1.1).
+	TLS     string     `json:"tls,omitempty"`   // Protocol version such as "TLS1_3"; empty without TLS.
+	Cipher  string     `json:"cipher,omitempty"`
+	// MailFrom is the reverse-path without its brackets; empty is the null
+	// reverse-path.
+	MailFrom string `json:"mailFrom"`
+	Rcpt     string `json:"rcpt"` // The forward-path that led to this account.
+	Session  string `json:"session,omitempty"`
+}
+
+// Account is a mailbox at the provider.
+type Account struct {
+	Address string `json:"address"`
+}
+
+// Address is one mailbox of an address field (RFC 5322 3.4).
+type Address struct {
+	Name string `json:"name,omitempty"` // Display name, decoded.
+	Addr string `json:"addr"`           // local@domain; the local part keeps its case.
+	// Domain is the part after the last "@", in lower case and as A-label,
+	// without a trailing dot.
+	Domain string `json:"domain"`
+}
+
+// Header is what a message's header says. These are claims, not facts.
+type Header struct {
+	From       []Address `json:"from"`       // Every address of every From field.
+	FromFields int       `json:"fromFields"` // How many From fields there are.
+	To         []Address `json:"to,omitempty"`
+	Cc         []Address `json:"cc,omitempty"`
+	Subject    string    `json:"subject,omitempty"` // Decoded (RFC 2047).
+	MessageID  string    `json:"messageId,omitempty"`
+	Date       string    `json:"date,omitempty"`
+	Received   int       `json:"received"` // How many Received fields: the hop count.
+	Fields     int       `json:"fields"`
+	HeaderSize int       `json:"headerSize"` // Octets of the header, without the empty line.
+	Size       int       `json:"size"`       // Octets of the whole message.
+	// LongestValue and LongestName are the octets of the longest field value
+	// (of Cc, To and References only the others count: gmail-inbound.md 1.5)
+	// and of the longest field name.
+	LongestValue int `json:"longestValue"`
+	LongestName  int `json:"longestName"`
+	// Problems are deviations from RFC 5322 and MIME met while reading.
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// AuthResult is a result keyword of RFC 8601 section 2.7.
+type AuthResult string
+
+// The results. Not every method uses all of them.
+const (
+	AuthNone      AuthResult = "none"
+	AuthPass      AuthResult = "pass"
+	AuthFail      AuthResult = "fail"
+	AuthSoftFail  AuthResult = "softfail"
+	AuthNeutral   AuthResult = "neutral"
+	AuthPolicy    AuthResult = "policy"
+	AuthTempError AuthResult = "temperror"
+	AuthPermError AuthResult = "permerror"
+)
+
+// Authentication is what SPF, DKIM, DMARC and reverse DNS say of a message.
+type Authentication struct {
+	SPF        SPF        `json:"spf"`
+	DKIM       []DKIM     `json:"dkim"` // One per signature, in header order.
+	DMARC      DMARC      `json:"dmarc"`
+	ReverseDNS ReverseDNS `json:"reverseDns"`
+}
+
+// Aligned says whether a domain belongs to the author's, which is that of
+// DMARC: they have the same organisational domain or, where the author's has
+// none, as a public suffix or a name of one label has none, they are the same.
+func (a Authentication) Aligned(domain, orgDomain string) bool {
+	switch {
+	case domain == "" || a.DMARC.Domain == "":
+		return false
+	case a.DMARC.OrgDomain == "":
+		return domain == a.DMARC.Domain
+	}
+	return orgDomain == a.DMARC.OrgDomain
+}
+
+// SPF is the result of RFC 7208 for the envelope.
+type SPF struct {
+	Result   AuthResult `json:"result"`
+	Identity string     `json:"identity"` // "mailfrom", or "helo" for a null reverse-path.
+	Domain   string     `json:"domain"`   // The domain that was checked.
+	// OrgDomain is the organisational domain of Domain, empty if it has none.
+	OrgDomain string `json:"orgDomain,omitempty"`
+	Mechanism string `json:"mechanism,omitempty"` // What matched, such as "ip4:192.0.2.0/24"; empty if nothing did.
+	Record    string `json:"record,omitempty"`    // The record of Domain, as published.
+	Problem   string `json:"problem,omitempty"`   // Why it is temperror or permerror.
+}
+
+// DKIM is the result of RFC 6376 for one signature.
+type DKIM struct {
+	Result AuthResult `json:"result"`
+	// Reason is a stable code for a result other than pass, such as
+	// "body-hash", "signature", "no-key", "key-revoked", "key-weak",
+	// "expired", "dns".
+	Reason    Reason `json:"reason,omitempty"`
+	Problem   string `json:"problem,omitempty"`   // The same for people.
+	Domain    string `json:"domain"`              // d=, the SDID.
+	OrgDomain string `json:"orgDomain,omitempty"` // The organisational domain of Domain.
+	AUID      string `json:"auid,omitempty"`      // i=
+	Selector  string `json:"selector,omitempty"`  // s=
+	Algorithm string `json:"algorithm,omitempty"` // a=
+	KeyBits   int    `json:"keyBits,omitempty"`
+	// Headers are the names in h=, in lower case, in their order.
+	Headers []string `json:"headers,omitempty"`
+	// Signature is the first eight characters of b=, as Authentication-Results
+	// shows it.
+	Signature string `json:"signature,omitempty"`
+	// Uncovered is how many octets of the body l= leaves unsigned.
+	Uncovered int  `json:"uncovered,omitempty"`
+	Testing   bool `json:"testing,omitempty"` // The key carries t=y.
+	// SignedAt and ExpiresAt are t= and x=; zero if absent.
+	SignedAt  time.Time `json:"signedAt,omitzero"`
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+}
+
+// DMARC is the result of evaluating the author domain's policy.
+type DMARC struct {
+	// Result is none, pass, fail, temperror or permerror (RFC 9989 section 9).
+	Result AuthResult `json:"result"`
+	Domain string     `json:"domain"` // The author domain: that of From.
+	// OrgDomain is the author's organisational domain, by the discovery that
+	// Discovery names.
+	OrgDomain string `json:"orgDomain,omitempty"`
+	Discovery string `json:"discovery"` // "treewalk" (RFC 9989 4.10) or "psl" (RFC 7489 3.2).
+	// PolicyDomain is where the record was found; empty without one.
+	PolicyDomain string `json:"policyDomain,omitempty"`
+	Record       string `json:"record,omitempty"`
+	// Policy is the policy that applies to Domain: p, sp or np; "none",
+	// "quarantine", "reject", or empty without a record.
+	Policy          string `json:"policy,omitempty"`
+	Published       string `json:"published,omitempty"`       // p=
+	SubdomainPolicy string `json:"subdomainPolicy,omitempty"` // sp= or, in default, p=.
+	Testing         bool   `json:"testing,omitempty"`         // t=y
+	StrictDKIM      bool   `json:"strictDkim,omitempty"`      // adkim=s
+	StrictSPF       bool   `json:"strictSpf,omitempty"`       // aspf=s
+	SPFAligned      bool   `json:"spfAligned"`                // SPF passed, aligned in the record's mode.
+	DKIMAligned     bool   `json:"dkimAligned"`               // Some signature passed, aligned likewise.
+	Problem         string `json:"problem,omitempty"`
+}
+
+// ReverseDNS is the result of looking the peer's address up and its name back
+// (RFC 8601 2.7.3, "iprev").
+type ReverseDNS struct {
+	// Result is pass, fail (no name leads back), none (no name) or temperror.
+	Result  AuthResult `json:"result"`
+	Names   []string   `json:"names,omitempty"` // All names of the address, without trailing dot.
+	Name    string     `json:"name,omitempty"`  // The one that leads back.
+	Problem string     `json:"problem,omitempty"`
+}
+
+// Pattern is how a message got here, or who acts.
+type Pattern string
+
+// The access patterns (gmail-actions.md section 9).
+const (
+	PatternDirect    Pattern = "direct"    // From the sender's own systems to the account.
+	PatternSelf      Pattern = "self"      // From the account to itself.
+	PatternAmbiguous Pattern = "ambiguous" // The evidence does not settle it.
+
+	// What marks in a header may point to; no message is classified so on
+	// marks alone.
+	PatternAutoForward Pattern = "auto-forward"
+	PatternPOPFetch    Pattern = "pop-fetch"
+	PatternMailingList Pattern = "mailing-list"
+)
+
+// Confidence says how well a pattern is supported: by the rank of the best
+// evidence for it.
+type Confidence string
+
+// The confidences, best first.
+const (
+	ConfidenceProven  Confidence = "proven"  // By what a receiver can verify.
+	ConfidenceLikely  Confidence = "likely"  // By the absence of marks to the contrary.
+	ConfidenceUnknown Confidence = "unknown" // By nothing that could be verified.
+)
+
+// Signal is one piece of evidence for or against a pattern.
+type Signal struct {
+	Name  string  `json:"name"`
+	Rank  int     `json:"rank"` // 1 is strongest: see policy/pattern.
+	Value string  `json:"value,omitempty"`
+	For   Pattern `json:"for,omitempty"` // The pattern it speaks for.
+}
+
+// Access is the access pattern of an arrival, with its evidence.
+type Access struct {
+	Pattern    Pattern    `json:"pattern"`
+	Confidence Confidence `json:"confidence"`
+	Signals    []Signal   `json:"signals,omitempty"`
+	// Contradictions are signals that speak against Pattern and were
+	// overruled by better ones.
+	Contradictions []Signal `json:"contradictions,omitempty"`
+	// Settle says which fact would settle an ambiguous pattern.
+	Settle string `json:"settle,omitempty"`
+}
