@@ -1,0 +1,20 @@
+// Package receiver tells the way of a message in. It has no code; that is in
+// the sub-packages, each of which can be used without the others.
+//
+// A peer connects to smtpserver, which holds the SMTP dialogue: who the peer
+// is, what it calls itself, the envelope, the message octet for octet. What is
+// said there are claims. mailauth then finds out what of them is true: whether
+// the peer may send for the envelope's domain (SPF), whether a domain has
+// signed the message (DKIM), whether one of these speaks for the author
+// (DMARC), and whether the peer's address and name agree. Every question it
+// has for DNS goes through a resolver that it is given. In a test that is the
+// one of dnszone: the world's own zone, with the faults that the test wants,
+// and a list of what was asked.
+//
+// Results and the arrival together are evidence. From here on the package
+// policy takes over, which is pure: it says whether the message is accepted,
+// where it goes, and which of its actions are offered. mailbox keeps the
+// message with all of it.
+//
+// Nothing on this way changes a message, and nothing here decides about one.
+package receiver
