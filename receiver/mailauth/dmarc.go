@@ -1,0 +1,197 @@
+package mailauth
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/message"
+)
+
+// authorDomain returns the one domain of From; with none or several, DMARC
+// cannot be evaluated (RFC 9989 5.3.1), and the problem says so.
+func authorDomain(m *message.Message) (domain, problem string) {
+	fields := 0
+	for _, f := range m.Fields {
+		if !f.Is("From") {
+			continue
+		}
+		fields++
+		addresses, err := message.Addresses(f.Value)
+		if err != nil && len(addresses) == 0 {
+			return "", "From cannot be read: " + err.Error()
+		}
+		for _, a := range addresses {
+			switch {
+			case a.Domain == "" || !isDomain(a.Domain):
+				return "", fmt.Sprintf("From has an address without a usable domain: %q", clip(a.Addr))
+			case domain != "" && a.Domain != domain:
+				return "", fmt.Sprintf("From has several domains, among them %s and %s", domain, a.Domain)
+			}
+			domain = a.Domain
+		}
+	}
+	switch {
+	case fields > 1:
+		return domain, fmt.Sprintf("there are %d From fields", fields)
+	case domain == "":
+		return "", "there is no From address"
+	}
+	return domain, ""
+}
+
+// evaluate evaluates DMARC for an author domain (RFC 9989 5.3).
+func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF, dkim []policy.DKIM) policy.DMARC {
+	org := d.orgDomain(ctx, author)
+	r := policy.DMARC{Result: policy.AuthNone, Domain: author, OrgDomain: org.domain, Discovery: string(d.method())}
+	a, problem := d.policyRecord(ctx, author, org)
+	switch {
+	case a.err != nil:
+		r.Result, r.Problem = dnsResult(a.err), a.err.Error()
+		return r
+	case !a.found:
+		r.Problem = problem
+		return r
+	}
+	r.PolicyDomain, r.Record, r.Problem = a.domain, a.record.text, a.record.problem
+	if !a.record.usable {
+		return r
+	}
+	exists, err := true, error(nil)
+	if a.domain != author && a.record.np != "" {
+		exists, err = d.exists(ctx, author)
+	}
+	r.Policy = a.record.policyFor(a.domain == author, exists)
+	r.Published, r.SubdomainPolicy = a.record.p, a.record.p
+	if a.record.sp != "" {
+		r.SubdomainPolicy = a.record.sp
+	}
+	r.Testing, r.StrictDKIM, r.StrictSPF = a.record.testing, a.record.strictDKIM, a.record.strictSPF
+	r.Result = d.align(ctx, &r, spf, dkim)
+	if r.Result == policy.AuthFail && err != nil {
+		// Which policy applies is not known.
+		r.Result, r.Policy, r.Problem = dnsResult(err), "", err.Error()
+	}
+	return r
+}
+
+// policyRecord finds the record that applies (RFC 9989 4.10.1): that of the
+// author domain, of its organisational domain, or of the public suffix above.
+// By RFC 7489 6.6.3 several records at the author domain end the search; by RFC
+// 9989 they only do not count.
+func (d *discoverer) policyRecord(ctx context.Context, author string, org orgDomain) (a dmarcAnswer, problem string) {
+	a = d.ask(ctx, author)
+	problem = a.problem
+	if a.found || a.err != nil || d.mode == PublicSuffix && problem != "" {
+		return a, problem
+	}
+	if org.err != nil {
+		return dmarcAnswer{err: org.err}, problem
+	}
+	for _, domain := range []string{org.domain, org.psd} {
+		if domain == "" || domain == author {
+			continue
+		}
+		a = d.ask(ctx, domain)
+		if problem == "" {
+			problem = a.problem
+		}
+		if a.found || a.err != nil {
+			return a, problem
+		}
+	}
+	return dmarcAnswer{}, problem
+}
+
+// identifier is a domain that SPF or DKIM speaks for.
+type identifier struct {
+	domain string
+	strict bool
+	pass   bool
+	// failure is the result that DNS gave instead of pass or fail; empty if
+	// there is a pass or a fail.
+	failure policy.AuthResult
+	problem string
+}
+
+// align compares the domains that SPF and DKIM have authenticated with the
+// author's. Where nothing is aligned, a DNS failure that might have hidden an
+// alignment makes the result neither pass nor fail (RFC 9989 5.3.6).
+func (d *discoverer) align(ctx context.Context, r *policy.DMARC, spf policy.SPF, dkim []policy.DKIM) policy.AuthResult {
+	otherwise, problem := policy.AuthFail, ""
+	aligned := func(id identifier) bool {
+		if !id.pass && id.failure == "" {
+			return false
+		}
+		ok, err := d.isAligned(ctx, r.Domain, id)
+		if err != nil {
+			ok, id.pass, id.failure, id.problem = true, false, dnsResult(err), err.Error()
+		}
+		if ok && !id.pass && otherwise == policy.AuthFail {
+			otherwise, problem = id.failure, id.problem
+		}
+		return ok && id.pass
+	}
+	id := identifier{domain: spf.Domain, strict: r.StrictSPF, pass: spf.Result == policy.AuthPass}
+	if spf.Result == policy.AuthTempError {
+		id.failure, id.problem = spf.Result, "SPF: "+spf.Problem
+	}
+	r.SPFAligned = aligned(id)
+	for _, s := range dkim {
+		id := identifier{domain: s.Domain, strict: r.StrictDKIM, pass: s.Result == policy.AuthPass}
+		if s.Reason == ReasonDNS {
+			id.failure, id.problem = s.Result, "DKIM: "+s.Problem
+		}
+		if aligned(id) {
+			r.DKIMAligned = true
+		}
+	}
+	if r.SPFAligned || r.DKIMAligned {
+		return policy.AuthPass
+	}
+	if problem != "" {
+		r.Problem = problem
+	}
+	return otherwise
+}
+
+// isAligned compares one domain with the author's (RFC 9989 4.10.2). The error
+// is that of a look-up without which there is no telling.
+func (d *discoverer) isAligned(ctx context.Context, author string, id identifier) (bool, error) {
+	if id.domain == author || id.strict || id.domain == "" {
+		return id.domain == author, nil
+	}
+	a, b := d.orgDomain(ctx, author), d.orgDomain(ctx, id.domain)
+	if a.err != nil {
+		return false, a.err
+	}
+	if b.err != nil {
+		return false, b.err
+	}
+	return a.domain != "" && a.domain == b.domain, nil
+}
+
+// exists reports whether a domain exists. RFC 9989 3.2.13 goes by NXDOMAIN, which
+// a Resolver does not tell from missing data; so a domain counts as existing if
+// it has an address, an MX or a TXT record. One that has only other records,
+// or names below it, is taken for one that does not exist.
+func (d *discoverer) exists(ctx context.Context, domain string) (bool, error) {
+	_, mxErr := d.res.LookupMX(ctx, domain)
+	if mxErr == nil {
+		return true, nil
+	}
+	_, addrErr := d.res.LookupIPAddr(ctx, domain)
+	if addrErr == nil {
+		return true, nil
+	}
+	_, txtErr := d.res.LookupTXT(ctx, domain)
+	if txtErr == nil {
+		return true, nil
+	}
+	for _, err := range []error{mxErr, addrErr, txtErr} {
+		if !isNotFound(err) {
+			return true, err
+		}
+	}
+	return false, nil
+}

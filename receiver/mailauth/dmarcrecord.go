@@ -1,0 +1,154 @@
+package mailauth
+
+import (
+	"net/url"
+	"strings"
+)
+
+// maxDMARCRecord bounds a DMARC record in octets.
+const maxDMARCRecord = 8192
+
+// dmarcRecord is a DMARC policy record (RFC 9989 4.7).
+type dmarcRecord struct {
+	text string
+	// p is none, quarantine or reject; none too if usable is only by rua=.
+	p, sp, np  string // sp and np are empty if absent.
+	usable     bool   // It asks for processing (RFC 9989 4.10.1).
+	psd        string // "y", "n" or "u".
+	testing    bool   // t=y
+	strictDKIM bool
+	strictSPF  bool
+	problem    string // The first thing that is wrong with it.
+}
+
+// parseDMARC reads a record. ok is false if it is none: v= must be DMARC1 and
+// come first. What is wrong elsewhere in it counts as not said, as RFC 9989 4.8
+// has it; of a tag that stands twice, nothing counts.
+//
+// pct, rf, ri and unknown tags are ignored (RFC 9989 A.6, 4.7).
+func parseDMARC(text string) (r dmarcRecord, ok bool) {
+	r = dmarcRecord{text: text, psd: "u"}
+	if len(text) > maxDMARCRecord {
+		return r, false
+	}
+	version, rest, _ := strings.Cut(text, ";")
+	if name, value, _ := strings.Cut(version, "="); !strings.EqualFold(strings.Trim(name, fws), "v") || strings.Trim(value, fws) != "DMARC1" {
+		return r, false
+	}
+	tags := r.tags(rest)
+	request := func(name string) (value string, valid bool) {
+		value, ok := tags.get(name)
+		if value = strings.ToLower(value); !ok {
+			return "", true
+		}
+		return value, value == "none" || value == "quarantine" || value == "reject"
+	}
+	p, okP := request("p")
+	sp, okSP := request("sp")
+	np, okNP := request("np")
+	rua, _ := tags.get("rua")
+	switch {
+	case okP && okSP && okNP && p != "":
+		r.p, r.sp, r.np, r.usable = p, sp, np, true
+	case hasReportURI(rua):
+		r.p, r.usable = "none", true
+		r.note("p= is missing, or p=, sp= or np= is invalid: treated as p=none")
+	default:
+		r.p = "none"
+		r.note("p= is missing, or p=, sp= or np= is invalid, and there is no rua=: no policy")
+	}
+	r.strictDKIM = r.choice(tags, "adkim", "r", "s") == "s"
+	r.strictSPF = r.choice(tags, "aspf", "r", "s") == "s"
+	r.testing = r.choice(tags, "t", "n", "y") == "y"
+	r.psd = r.choice(tags, "psd", "u", "y", "n")
+	return r, true
+}
+
+func (r *dmarcRecord) note(problem string) {
+	if r.problem == "" {
+		r.problem = problem
+	}
+}
+
+// tags reads the tags after v=, without those that are no tag or stand twice.
+func (r *dmarcRecord) tags(s string) tagList {
+	var list tagList
+	seen := map[string]int{}
+	for part := range strings.SplitSeq(s, ";") {
+		t, err := parseTag(part, 0, len(part))
+		switch {
+		case err != nil:
+			r.note(err.Error())
+			continue
+		case t.name == "":
+			continue
+		case len(list) == maxTags:
+			r.note("too many tags")
+			return list
+		}
+		t.name = strings.ToLower(t.name)
+		if seen[t.name]++; seen[t.name] == 2 {
+			r.note("tag " + t.name + "= stands twice")
+		}
+		list = append(list, t)
+	}
+	once := list[:0]
+	for _, t := range list {
+		if seen[t.name] == 1 {
+			once = append(once, t)
+		} else if t.name == "p" || t.name == "sp" || t.name == "np" {
+			// A policy that is there and cannot be read is not one that is absent.
+			t.value = ""
+			once = append(once, t)
+		}
+	}
+	return once
+}
+
+// choice returns the value of a tag with a default and other values.
+func (r *dmarcRecord) choice(tags tagList, name, normal string, others ...string) string {
+	value, ok := tags.get(name)
+	value = strings.ToLower(value)
+	for _, o := range others {
+		if value == o {
+			return value
+		}
+	}
+	if ok && value != normal {
+		r.note(name + "= is invalid")
+	}
+	return normal
+}
+
+// hasReportURI reports whether rua= has a URI that is syntactically valid. Its
+// obsolete size limit, "!10m", is cut off.
+func hasReportURI(rua string) bool {
+	for uri := range strings.SplitSeq(rua, ",") {
+		uri, _, _ = strings.Cut(strings.Trim(uri, fws), "!")
+		if u, err := url.Parse(uri); err == nil && u.Scheme != "" && (u.Opaque != "" || u.Host != "") {
+			return true
+		}
+	}
+	return false
+}
+
+// policyFor returns the policy for a domain: p= for the record's own, sp= or,
+// if it does not exist, np= for one below it (RFC 9989 4.10.1). t=y lowers it
+// one step (4.7).
+func (r dmarcRecord) policyFor(own, exists bool) string {
+	policy := r.p
+	switch {
+	case own:
+	case !exists && r.np != "":
+		policy = r.np
+	case r.sp != "":
+		policy = r.sp
+	}
+	if !r.testing {
+		return policy
+	}
+	if policy == "reject" {
+		return "quarantine"
+	}
+	return "none"
+}

@@ -1,0 +1,134 @@
+// Package mailauth evaluates SPF, DKIM, DMARC and reverse DNS for one message,
+// and signs messages. It looks things up through the Resolver it is given and
+// never rejects anything: what goes wrong is part of the result.
+//
+// It does not render results (Authentication-Results and the like) and knows
+// nothing of ARC.
+package mailauth
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/message"
+)
+
+// maxLookups bounds the DNS look-ups for one message. SPF needs 121 at most
+// (ten terms of ten names each, RFC 7208 4.6.4), ten signatures ten keys, DMARC
+// eight for each of twelve domains (RFC 9989 4.10), reverse DNS eleven.
+const maxLookups = 300
+
+// Resolver asks DNS. The methods are those of *net.Resolver, and so are the
+// errors: a bare *net.DNSError, because the SPF library looks for exactly that.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+}
+
+// Profile says whose rules hold where Gmail and the standards differ. The
+// values are those of the dial "profile".
+type Profile string
+
+// The profiles. The zero value is Gmail's.
+const (
+	Gmail Profile = "gmail" // Ed25519 signatures do not count (gmail-inbound.md 3.3).
+	RFC   Profile = "rfc"   // They do (RFC 8463).
+)
+
+// Discovery says how an organisational domain is found. The values are those
+// of the dial "dmarc.orgdomain".
+type Discovery string
+
+// The ways of discovery. The zero value is the tree walk.
+const (
+	TreeWalk     Discovery = "treewalk" // RFC 9989 4.10.
+	PublicSuffix Discovery = "psl"      // RFC 7489 3.2.
+)
+
+// Verifier authenticates messages. Its fields are not changed while it is in
+// use; then it is safe for concurrent use, if Resolver is. A copy with another
+// Resolver shares Keys.
+type Verifier struct {
+	Resolver Resolver
+	// Now is the time by which signatures expire. It is needed, as Resolver is.
+	Now       func() time.Time
+	Profile   Profile   // Whose rules hold; empty is Gmail's.
+	Discovery Discovery // How organisational domains are found; empty is TreeWalk.
+	// Keys remembers parsed DKIM keys between messages; nil parses each time.
+	Keys *KeyCache
+}
+
+// Authenticate evaluates everything for one message. The context bounds the
+// time of all look-ups together; those that it cuts short are temporary
+// errors in the results.
+func (v *Verifier) Authenticate(ctx context.Context, a policy.Arrival, m *message.Message) policy.Authentication {
+	res := &lookups{inner: v.Resolver}
+	auth := policy.Authentication{
+		ReverseDNS: reverseDNS(ctx, res, a.Peer),
+		SPF:        checkSPF(ctx, res, a),
+		DKIM:       v.verifyAll(ctx, res, m),
+	}
+	d := discoverer{res: res, mode: v.Discovery}
+	if isDomain(auth.SPF.Domain) {
+		auth.SPF.OrgDomain = d.orgDomain(ctx, auth.SPF.Domain).domain
+	}
+	for i := range auth.DKIM {
+		if sig := &auth.DKIM[i]; isDomain(sig.Domain) && sig.Reason != ReasonTooMany {
+			sig.OrgDomain = d.orgDomain(ctx, sig.Domain).domain
+		}
+	}
+	author, problem := authorDomain(m)
+	if problem != "" {
+		auth.DMARC = policy.DMARC{Result: policy.AuthPermError, Domain: author, Discovery: string(d.method()), Problem: problem}
+		return auth
+	}
+	auth.DMARC = d.evaluate(ctx, author, auth.SPF, auth.DKIM)
+	return auth
+}
+
+// lookups counts the look-ups of one message and refuses those beyond the
+// limit.
+type lookups struct {
+	inner Resolver
+	made  int
+}
+
+func (l *lookups) take(name string) error {
+	if l.made >= maxLookups {
+		return &net.DNSError{Err: "too many look-ups for one message", Name: name, IsTemporary: true}
+	}
+	l.made++
+	return nil
+}
+
+func (l *lookups) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if err := l.take(name); err != nil {
+		return nil, err
+	}
+	return l.inner.LookupTXT(ctx, name)
+}
+
+func (l *lookups) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	if err := l.take(name); err != nil {
+		return nil, err
+	}
+	return l.inner.LookupMX(ctx, name)
+}
+
+func (l *lookups) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+	if err := l.take(host); err != nil {
+		return nil, err
+	}
+	return l.inner.LookupIPAddr(ctx, host)
+}
+
+func (l *lookups) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	if err := l.take(addr); err != nil {
+		return nil, err
+	}
+	return l.inner.LookupAddr(ctx, addr)
+}
