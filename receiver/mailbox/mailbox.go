@@ -1,0 +1,107 @@
+// Package mailbox keeps what the provider received, for whoever asks about it
+// afterwards: messages with their evidence and verdict, the clicks on them,
+// and the attempts at the requests of those clicks.
+//
+// It decides nothing and sends nothing. [Store] is what a keeper promises;
+// [Memory] keeps that promise until the process ends.
+package mailbox
+
+import (
+	"time"
+
+	"github.com/doppelbox/doppelbox/policy"
+)
+
+// Message is one message in one account. A message to several recipients is
+// kept once for each.
+type Message struct {
+	World      string    `json:"world"`
+	ID         string    `json:"id"`  // Unique in its world; chosen by who puts it.
+	Seq        int64     `json:"seq"` // Place among all messages of its world, from 1; given by the store.
+	Account    string    `json:"account"`
+	ReceivedAt time.Time `json:"receivedAt"` // The provider's clock.
+	Raw        []byte    `json:"raw"`        // As it came, without what the provider adds.
+	// Evidence and Verdict are those of this account.
+	Evidence policy.Evidence `json:"evidence"`
+	Verdict  policy.Verdict  `json:"verdict"`
+	// Reply is what was said on the wire, line by line, codes included. It
+	// differs from the verdict's where the provider only observes.
+	Reply []string `json:"reply,omitempty"`
+	// Refused says that the reply was a refusal. The message is kept so that
+	// one can ask why, but it is not in the account.
+	Refused bool `json:"refused,omitempty"`
+	// Questions are those that were put to the DNS for this message.
+	Questions []Question `json:"questions,omitempty"`
+	// Problem says why the message could not be processed; empty if it was.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Question is one question to the DNS, and its answer.
+type Question struct {
+	Name string `json:"name"` // Without trailing dot.
+	Type string `json:"type"` // "TXT", "MX", "A", "AAAA", "PTR".
+	// Answer is zone text, one record a line, or a word such as "nxdomain".
+	Answer string        `json:"answer"`
+	Source string        `json:"source,omitempty"` // Who answered: "zone", "upstream".
+	Took   time.Duration `json:"took,omitempty"`   // Nanoseconds.
+}
+
+// ActionUnsubscribe stands for an action's index in a click on one-click
+// unsubscription.
+const ActionUnsubscribe = -1
+
+// Click is one press of a button in a message.
+type Click struct {
+	World     string              `json:"world"`
+	ID        string              `json:"id"` // Unique in its world; chosen by who puts it.
+	MessageID string              `json:"messageId"`
+	Action    int                 `json:"action"` // Index of the action, or ActionUnsubscribe.
+	At        time.Time           `json:"at"`     // The provider's clock.
+	Verdict   policy.ClickVerdict `json:"verdict"`
+	State     ClickState          `json:"state"`
+}
+
+// ClickState is how far a click has come.
+type ClickState string
+
+// The states. All but pending are final.
+const (
+	ClickPending   ClickState = "pending"   // Its request is still to be made, or to be tried again.
+	ClickSucceeded ClickState = "succeeded" // Its request was answered with success.
+	ClickFailed    ClickState = "failed"    // Its request failed for good.
+	ClickWithheld  ClickState = "withheld"  // Its request was not allowed to go out.
+	ClickRefused   ClickState = "refused"   // The policy refused it: there is no request.
+	ClickOpened    ClickState = "opened"    // The user's browser opened a link: there is no request.
+)
+
+// Attempt is one attempt at the request of a click, as the dispatcher saw it.
+type Attempt struct {
+	World   string    `json:"world"`
+	ID      string    `json:"id"` // Unique among the attempts of its click.
+	ClickID string    `json:"clickId"`
+	N       int       `json:"n"`  // From 1.
+	At      time.Time `json:"at"` // The provider's clock.
+	Method  string    `json:"method"`
+	URL     string    `json:"url"`
+	// Sent is the request as it went out, bearer token included; empty if
+	// nothing did.
+	Sent   []byte `json:"sent,omitempty"`
+	Addr   string `json:"addr,omitempty"`   // The address that was connected to.
+	Status int    `json:"status,omitempty"` // Zero without an answer.
+	// Header is that of the answer, in order as received.
+	Header        []Field       `json:"header,omitempty"`
+	Body          []byte        `json:"body,omitempty"`
+	BodyTruncated bool          `json:"bodyTruncated,omitempty"`
+	Took          time.Duration `json:"took"`            // Nanoseconds.
+	Error         string        `json:"error,omitempty"` // Why there is no answer, for people.
+	// Reason is a stable code for the same; Outcome is what follows from the
+	// attempt. The words of both are the dispatcher's.
+	Reason  string `json:"reason,omitempty"`
+	Outcome string `json:"outcome"`
+}
+
+// Field is a header field of an answer.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
