@@ -1,0 +1,302 @@
+package scenarios
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/receiver/mailbox"
+)
+
+// Path is one value that a claim can be about.
+type Path struct{ Name, Value string }
+
+// paths collects values in the order in which they are told.
+type paths []Path
+
+func (p *paths) add(name, value string) { *p = append(*p, Path{name, value}) }
+
+func (p *paths) count(name string, n int) { p.add(name, strconv.Itoa(n)) }
+
+// some adds a value that is not empty.
+func (p *paths) some(name, value string) {
+	if value != "" {
+		p.add(name, value)
+	}
+}
+
+// paths returns everything that can be asserted now: of the last delivery, the
+// message that it made, the last click, all requests, the last token. The keys
+// are told of only if they are asked for, because they have to be made first,
+// which takes a while.
+func (r *Runner) paths(ctx context.Context, withKeys bool) ([]Path, error) {
+	var p paths
+	inbox, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.World()})
+	if err != nil {
+		return nil, err
+	}
+	p.add("clock", r.p.Clock().Now().Format("2006-01-02T15:04:05Z07:00"))
+	p.count("messages", len(inbox))
+	evicted, err := r.p.Store().Evicted(ctx, r.p.World())
+	if err != nil {
+		return nil, err
+	}
+	p.add("messages.forgotten", strconv.FormatInt(evicted, 10))
+	if r.last != nil {
+		p.count("smtp.code", r.last.Reply.Code)
+		p.some("smtp.enhanced", r.last.Reply.Enhanced)
+		p.add("smtp.text", strings.Join(r.last.Reply.Lines, "\n"))
+		p.add("smtp.command", r.last.Reply.Command)
+	}
+	if r.message != nil {
+		p.message(*r.message)
+	}
+	if err := r.clickPaths(ctx, &p); err != nil {
+		return nil, err
+	}
+	if !withKeys {
+		return p, nil
+	}
+	published, err := r.p.Keys().Keys()
+	if err != nil {
+		return nil, err
+	}
+	p.count("keys", len(published))
+	for i, key := range published {
+		prefix := "key." + strconv.Itoa(i) + "."
+		p.add(prefix+"kid", key.ID)
+		p.add(prefix+"state", string(key.State))
+	}
+	return p, nil
+}
+
+func (p *paths) message(m mailbox.Message) {
+	e, v := m.Evidence, m.Verdict
+	p.some("problem", m.Problem)
+	p.add("delivery", string(v.Delivery))
+	p.some("folder", string(v.Folder))
+	p.some("decider", string(v.Decider))
+	p.count("reply.code", v.Reply.Code)
+	p.add("reply.enhanced", v.Reply.Enhanced)
+	p.add("reply.text", strings.Join(v.Reply.Lines, "\n"))
+	p.add("envelope.from", e.Arrival.MailFrom)
+	p.add("envelope.to", e.Arrival.Rcpt)
+	p.add("envelope.peer", e.Arrival.Peer.String())
+	p.add("envelope.helo", e.Arrival.HELO)
+	p.some("envelope.tls", e.Arrival.TLS)
+	p.auth(e.Auth)
+	p.add("pattern", string(e.Access.Pattern))
+	p.add("pattern.confidence", string(e.Access.Confidence))
+	p.some("pattern.settle", e.Access.Settle)
+	p.findings("check.", v.Findings)
+	p.count("actions", len(v.Actions))
+	for i, a := range v.Actions {
+		p.action("action."+strconv.Itoa(i), e.Markup.Actions[i], a)
+	}
+	p.count("problems", len(e.Markup.Problems))
+	for i, problem := range e.Markup.Problems {
+		prefix := "problem." + strconv.Itoa(i)
+		p.add(prefix, string(problem.Code))
+		p.add(prefix+".text", problem.Text)
+		p.some(prefix+".part", problem.Place.Part)
+		p.count(prefix+".line", problem.Place.Line)
+		p.count(prefix+".col", problem.Place.Col)
+	}
+	p.add("unsubscribe", string(v.Unsubscribe.Answer))
+	p.add("unsubscribe.reason", string(v.Unsubscribe.Reason))
+	p.some("unsubscribe.url", v.Unsubscribe.URL)
+	p.findings("unsubscribe.check.", v.Unsubscribe.Findings)
+	p.count("dns", len(m.Questions))
+	for i, q := range m.Questions {
+		prefix := "dns." + strconv.Itoa(i) + "."
+		p.add(prefix+"name", q.Name)
+		p.add(prefix+"type", q.Type)
+		p.add(prefix+"answer", q.Answer)
+	}
+}
+
+func (p *paths) auth(a policy.Authentication) {
+	p.add("spf", string(a.SPF.Result))
+	p.add("spf.domain", a.SPF.Domain)
+	p.add("spf.identity", a.SPF.Identity)
+	p.some("spf.mechanism", a.SPF.Mechanism)
+	p.some("spf.record", a.SPF.Record)
+	p.some("spf.problem", a.SPF.Problem)
+	best := policy.AuthNone
+	for i, d := range a.DKIM {
+		if i == 0 || d.Result == policy.AuthPass {
+			best = d.Result
+		}
+	}
+	p.add("dkim", string(best))
+	for i, d := range a.DKIM {
+		prefix := "dkim." + strconv.Itoa(i)
+		p.add(prefix, string(d.Result))
+		p.some(prefix+".reason", string(d.Reason))
+		p.some(prefix+".problem", d.Problem)
+		p.add(prefix+".domain", d.Domain)
+		p.add(prefix+".selector", d.Selector)
+		p.add(prefix+".algorithm", d.Algorithm)
+		p.add(prefix+".headers", strings.Join(d.Headers, ":"))
+	}
+	p.add("dmarc", string(a.DMARC.Result))
+	p.add("dmarc.domain", a.DMARC.Domain)
+	p.add("dmarc.orgdomain", a.DMARC.OrgDomain)
+	p.some("dmarc.policy", a.DMARC.Policy)
+	p.some("dmarc.record", a.DMARC.Record)
+	p.some("dmarc.problem", a.DMARC.Problem)
+	p.add("rdns", string(a.ReverseDNS.Result))
+	p.some("rdns.name", a.ReverseDNS.Name)
+}
+
+func (p *paths) findings(prefix string, list []policy.Finding) {
+	for _, f := range list {
+		p.add(prefix+string(f.Check), string(f.Result))
+		p.add(prefix+string(f.Check)+".reason", string(f.Reason))
+	}
+}
+
+func (p *paths) action(prefix string, a policy.Action, v policy.ActionVerdict) {
+	p.add(prefix, string(v.Answer))
+	p.add(prefix+".reason", string(v.Reason))
+	p.some(prefix+".decider", string(v.Decider))
+	p.add(prefix+".type", a.Type)
+	p.add(prefix+".kind", string(a.Kind))
+	p.add(prefix+".syntax", a.Syntax)
+	p.some(prefix+".on", a.On)
+	p.some(prefix+".name", a.Name)
+	for i, h := range a.Handlers {
+		if i == 0 {
+			p.add(prefix+".url", h.URL)
+			p.some(prefix+".method", h.Method)
+		}
+	}
+	for i, t := range a.Targets {
+		p.add(prefix+".target."+strconv.Itoa(i), t)
+	}
+	p.some(prefix+".implied", a.Implied)
+	p.findings(prefix+".check.", v.Findings)
+}
+
+// clickPaths tells of the last click, of every request, and of the token of
+// the last one that carried one.
+func (r *Runner) clickPaths(ctx context.Context, p *paths) error {
+	clicks, err := r.allClicks(ctx)
+	if err != nil {
+		return err
+	}
+	if r.click != nil {
+		last := *r.click
+		for _, c := range clicks {
+			if c.ID == last.ID {
+				last = c
+			}
+		}
+		p.add("click", string(last.Verdict.Answer))
+		p.add("click.state", string(last.State))
+		p.add("click.reason", string(last.Verdict.Reason))
+		p.some("click.decider", string(last.Verdict.Decider))
+		p.some("click.target", last.Verdict.Target)
+	}
+	requests, token := 0, ""
+	var told paths
+	for _, c := range clicks {
+		if c.Verdict.Request == nil {
+			continue
+		}
+		attempts, err := r.p.Store().Attempts(ctx, r.p.World(), c.ID)
+		if err != nil {
+			return err
+		}
+		if t := told.request("request."+strconv.Itoa(requests), c, attempts); t != "" {
+			token = t
+		}
+		requests++
+	}
+	p.count("requests", requests)
+	*p = append(*p, told...)
+	r.tokenPaths(p, token)
+	return nil
+}
+
+// allClicks returns the clicks on all messages that are still kept, oldest
+// first.
+func (r *Runner) allClicks(ctx context.Context) ([]mailbox.Click, error) {
+	messages, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.World()})
+	if err != nil {
+		return nil, err
+	}
+	var all []mailbox.Click
+	for _, m := range messages {
+		list, err := r.p.Store().Clicks(ctx, r.p.World(), m.ID)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	// Ids count up: a longer one is a later one.
+	slices.SortFunc(all, func(a, b mailbox.Click) int {
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// request tells of one request as its last attempt made it, and returns the
+// bearer token of that.
+func (p *paths) request(prefix string, c mailbox.Click, attempts []mailbox.Attempt) string {
+	p.add(prefix+".state", string(c.State))
+	p.add(prefix+".url", c.Verdict.Request.URL)
+	if u, err := url.Parse(c.Verdict.Request.URL); err == nil {
+		p.add(prefix+".host", u.Host)
+	}
+	p.count(prefix+".attempts", len(attempts))
+	if len(attempts) == 0 {
+		return ""
+	}
+	last := attempts[len(attempts)-1]
+	token := p.sent(prefix, last.Sent)
+	p.count(prefix+".status", last.Status)
+	p.add(prefix+".reason", last.Reason)
+	p.some(prefix+".error", last.Error)
+	p.add(prefix+".response.body", string(last.Body))
+	for _, f := range last.Header {
+		p.add(prefix+".response.header."+strings.ToLower(f.Name), f.Value)
+	}
+	for i, a := range attempts {
+		attempt := prefix + ".attempt." + strconv.Itoa(i)
+		p.add(attempt+".at", a.At.Format("2006-01-02T15:04:05Z07:00"))
+		p.count(attempt+".status", a.Status)
+		p.add(attempt+".outcome", a.Outcome)
+		p.some(attempt+".reason", a.Reason)
+	}
+	return token
+}
+
+// sent tells of a request as it went out: what was written, and not what was
+// meant.
+func (p *paths) sent(prefix string, raw []byte) (token string) {
+	head, body, ok := strings.Cut(string(raw), "\r\n\r\n")
+	if !ok {
+		return ""
+	}
+	lines := strings.Split(head, "\r\n")
+	if words := strings.Split(lines[0], " "); len(words) == 3 {
+		p.add(prefix+".method", words[0])
+		p.add(prefix+".target", words[1])
+	}
+	for _, line := range lines[1:] {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		p.add(prefix+".header."+strings.ToLower(name), value)
+		if http.CanonicalHeaderKey(name) == "Authorization" {
+			token, _ = strings.CutPrefix(value, "Bearer ")
+		}
+	}
+	p.add(prefix+".body", body)
+	return token
+}

@@ -1,0 +1,230 @@
+package provider
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/markup"
+	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/policy/pattern"
+	"github.com/doppelbox/doppelbox/receiver/dnszone"
+	"github.com/doppelbox/doppelbox/receiver/mailauth"
+	"github.com/doppelbox/doppelbox/receiver/mailbox"
+	"github.com/doppelbox/doppelbox/receiver/smtpserver"
+)
+
+// intake is the provider as its SMTP server sees it.
+type intake struct{ p *Provider }
+
+// Rcpt implements smtpserver.Backend.
+func (in intake) Rcpt(_ context.Context, _ *smtpserver.Envelope, rcpt string) *smtpserver.Reply {
+	if _, ok := in.p.account(rcpt); ok {
+		return nil
+	}
+	r := policy.ReplyNoSuchUser()
+	if domain := message.DomainOf(rcpt); domain != in.p.domain && domain != "" {
+		r = policy.ReplyNoSuchDomain(domain)
+	}
+	return &smtpserver.Reply{Code: r.Code, Enhanced: r.Enhanced, Lines: r.Lines}
+}
+
+// Deliver implements smtpserver.Backend: it judges the message once for each
+// account, stores all of that, and only then answers.
+func (in intake) Deliver(ctx context.Context, e smtpserver.Envelope, raw []byte) smtpserver.Reply {
+	p := in.p
+	arrival := policy.Arrival{
+		Channel: policy.ChannelSMTP, Peer: e.Peer, HELO: e.HELO, MailFrom: e.From, Session: e.Session,
+	}
+	if e.Socket != e.Peer {
+		arrival.Socket = e.Socket
+	}
+	if e.TLS != nil {
+		// Gmail writes the version with an underscore (gmail-inbound.md 3.1).
+		arrival.TLS = strings.ReplaceAll(strings.ReplaceAll(tls.VersionName(e.TLS.Version), " ", ""), ".", "_")
+		arrival.Cipher = tls.CipherSuiteName(e.TLS.CipherSuite)
+	}
+	rows := p.judge(ctx, arrival, e.Rcpts, raw)
+	reply := p.answer(rows[0].Verdict)
+	for i := range rows {
+		rows[i].Reply = strings.Split(strings.TrimSuffix(reply.Text(), "\n"), "\n")
+		rows[i].Refused = reply.Code >= 400
+	}
+	switch err := p.store.Put(ctx, rows...); {
+	case errors.Is(err, mailbox.ErrTooLarge):
+		// It would never fit: coming again is of no use.
+		p.log.Error("storing a message", slog.Any("error", err))
+		return smtpserver.Reply{Code: 552, Enhanced: "5.3.4", Lines: []string{"The message exceeds the size that this provider can keep."}}
+	case err != nil:
+		p.log.Error("storing a message", slog.Any("error", err))
+		return smtpserver.Reply{Code: 451, Enhanced: "4.3.0", Lines: []string{"Mail server temporarily rejected message."}}
+	}
+	p.announce(ctx, rows)
+	return smtpserver.Reply{Code: reply.Code, Enhanced: reply.Enhanced, Lines: reply.Lines}
+}
+
+// answer is what is said on the wire: the verdict's reply when the provider
+// enforces it, else that of an accepted message.
+func (p *Provider) answer(v policy.Verdict) policy.Reply {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.enforce {
+		return v.Reply
+	}
+	return policy.ReplyAccepted(p.clock.Now())
+}
+
+// Examine judges a message for one account without storing it. The account
+// need not exist.
+func (p *Provider) Examine(ctx context.Context, a policy.Arrival, raw []byte) mailbox.Message {
+	return p.judge(ctx, a, []string{a.Rcpt}, raw)[0]
+}
+
+// judge makes one row for each account that the recipients lead to.
+func (p *Provider) judge(ctx context.Context, a policy.Arrival, rcpts []string, raw []byte) []mailbox.Message {
+	rows := make([]mailbox.Message, 0, len(rcpts))
+	now := p.clock.Now()
+	seen := make(map[string]bool, len(rcpts))
+	for _, rcpt := range rcpts {
+		account, ok := p.account(rcpt)
+		if !ok {
+			account = policy.Account{Address: rcpt}
+		}
+		if seen[account.Address] {
+			continue
+		}
+		seen[account.Address] = true
+		a.Rcpt = rcpt
+		rows = append(rows, mailbox.Message{
+			World: p.world, ID: p.nextID("m"), Account: account.Address, ReceivedAt: now, Raw: raw,
+			Evidence: policy.Evidence{World: p.world, At: now, Arrival: a, Account: account, Dials: p.dialsSet()},
+		})
+	}
+	p.fill(ctx, rows, raw)
+	reg := p.Registry()
+	for i := range rows {
+		rows[i].Verdict = policy.Decide(rows[i].Evidence, reg)
+	}
+	return rows
+}
+
+// lookupTime bounds all DNS look-ups of one message together, in real time:
+// what is cut short is a temporary error. Clients wait ten minutes for the
+// answer (RFC 5321 4.5.3.2.6), but tests should not.
+const lookupTime = 30 * time.Second
+
+// fill adds what a look at the message says. A fault of ours in reading it
+// must not lose the message: it is kept, with the fault as its problem.
+func (p *Provider) fill(ctx context.Context, rows []mailbox.Message, raw []byte) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			for i := range rows {
+				rows[i].Problem = fmt.Sprintf("reading the message: %v", fault)
+				rows[i].Evidence.Header.Problems = append(rows[i].Evidence.Header.Problems, policy.Problem{Code: policy.ProblemNotProcessed, Text: rows[i].Problem})
+			}
+			p.log.Error("reading a message", slog.String("message", rows[0].ID), slog.Any("fault", fault))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	m := message.Parse(raw)
+	header := m.Header()
+	found := markup.Extract(m)
+	resolver := p.resolver.Record()
+	auth := p.verifier(resolver).Authenticate(ctx, rows[0].Evidence.Arrival, m)
+	questions := questionsOf(resolver)
+	earlier := p.earlierURLs(ctx, found)
+	for i := range rows {
+		e := &rows[i].Evidence
+		e.Header, e.Auth, e.Markup, e.EarlierURLs = header, auth, found, earlier
+		e.Access = pattern.Classify(pattern.Trail{Arrival: e.Arrival, Account: e.Account, Header: header, Auth: auth, Message: m})
+		rows[i].Questions = questions
+	}
+}
+
+func (p *Provider) verifier(r mailauth.Resolver) *mailauth.Verifier {
+	dials := p.dialsSet()
+	return &mailauth.Verifier{
+		Resolver: r, Now: p.clock.Now, Keys: p.dkimKeys,
+		Profile: mailauth.Profile(dials.Get(policy.DialProfile)), Discovery: mailauth.Discovery(dials.Get(policy.DialOrgDomain)),
+	}
+}
+
+func questionsOf(r *dnszone.Resolver) []mailbox.Question {
+	queries := r.Queries()
+	list := make([]mailbox.Question, len(queries))
+	for i, q := range queries {
+		list[i] = mailbox.Question{Name: q.Name, Type: q.Type, Answer: q.Answer, Source: string(q.Source), Took: q.Took}
+	}
+	return list
+}
+
+// earlierURLs returns those handler URLs of a message that another one
+// carried before.
+func (p *Provider) earlierURLs(ctx context.Context, m policy.Markup) []string {
+	var urls []string
+	for _, a := range m.Actions {
+		for _, h := range a.Handlers {
+			urls = append(urls, h.URL)
+		}
+	}
+	if len(urls) == 0 {
+		return nil
+	}
+	seen, err := p.store.SeenURLs(ctx, p.world, urls)
+	if err != nil {
+		p.log.Error("looking up URLs", slog.Any("error", err))
+	}
+	return seen
+}
+
+// account finds the account that an address leads to. Local parts are
+// compared without case, and what follows a "+" is ignored, as Gmail does.
+// Every provider has a postmaster (RFC 5321 4.5.1).
+func (p *Provider) account(rcpt string) (policy.Account, bool) {
+	i := strings.LastIndexByte(rcpt, '@')
+	local, domain := rcpt, p.domain
+	if i >= 0 {
+		local, domain = rcpt[:i], message.DomainOf(rcpt)
+	}
+	local = strings.ToLower(local)
+	if domain != p.domain {
+		return policy.Account{}, false
+	}
+	if local == "postmaster" {
+		return policy.Account{Address: "postmaster@" + p.domain}, true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a, ok := p.accounts[local]; ok {
+		return a, true
+	}
+	if plus := strings.IndexByte(local, '+'); plus > 0 {
+		a, ok := p.accounts[local[:plus]]
+		return a, ok
+	}
+	return policy.Account{}, false
+}
+
+// nextID returns the next id of a kind: they count up, so that a scenario
+// gives the same ones on every run.
+func (p *Provider) nextID(kind string) string {
+	return kind + strconv.FormatInt(p.ids.Add(1), 10)
+}
+
+// peerAs is the address that a client's address stands for.
+func (p *Provider) peerAs(a netip.Addr) netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if as, ok := p.peers[a]; ok {
+		return as
+	}
+	return a
+}

@@ -1,0 +1,209 @@
+package provider
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/doppelbox/doppelbox/receiver/mailbox"
+)
+
+// Mail is a message and its envelope, as an SMTP client sends them.
+type Mail struct {
+	HELO string   // Default "localhost".
+	From string   // The reverse-path without brackets; empty is the null one.
+	To   []string // The forward-paths.
+	// TLS, if not nil, is used with STARTTLS, which the server must offer.
+	TLS *tls.Config
+	Raw []byte // Sent byte for byte but for dot-stuffing; CRLF is added at its end if missing.
+}
+
+// Reply is what a server answered last: to the message, or to the command that
+// it refused.
+type Reply struct {
+	Code     int      `json:"code"`
+	Enhanced string   `json:"enhanced,omitempty"` // Empty if the reply has none.
+	Lines    []string `json:"lines"`              // Without codes.
+	Command  string   `json:"command"`            // What it answers: "DATA" is the message, others are commands.
+}
+
+// Accepted says whether the server took the message.
+func (r Reply) Accepted() bool { return r.Code == 250 && r.Command == "DATA" }
+
+// String writes the reply on one line.
+func (r Reply) String() string {
+	text := strconv.Itoa(r.Code)
+	if r.Enhanced != "" {
+		text += " " + r.Enhanced
+	}
+	return text + " " + strings.Join(r.Lines, " ")
+}
+
+// Send hands a message to a server over a connection that has just been
+// opened, and closes it. A refusal is a reply and no error. It does not use
+// the client of go-smtp, because that rewrites line ends, and a signed message
+// must arrive as it is.
+func Send(ctx context.Context, conn net.Conn, m Mail) (Reply, error) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	d := &dialogue{conn: conn, text: textproto.NewConn(conn)}
+	defer d.text.Close()
+	r, err := d.send(m)
+	if ctx.Err() != nil {
+		return r, context.Cause(ctx)
+	}
+	return r, err
+}
+
+// dialogue is the client's side of an SMTP session.
+type dialogue struct {
+	conn net.Conn
+	text *textproto.Conn
+	last Reply
+}
+
+// errRefused ends a dialogue after a reply that is a refusal.
+var errRefused = errors.New("refused")
+
+func (d *dialogue) send(m Mail) (Reply, error) {
+	err := d.session(m)
+	if err != nil && !errors.Is(err, errRefused) {
+		return d.last, err
+	}
+	final := d.last
+	// The answer to the message stands, whatever becomes of the goodbye.
+	_ = d.command("QUIT", 221, "QUIT")
+	return final, nil
+}
+
+func (d *dialogue) session(m Mail) error {
+	if err := d.read("", 220); err != nil {
+		return err
+	}
+	helo := cmp.Or(m.HELO, "localhost")
+	if err := d.command("EHLO", 250, "EHLO %s", helo); err != nil {
+		return err
+	}
+	if m.TLS != nil {
+		if err := d.command("STARTTLS", 220, "STARTTLS"); err != nil {
+			return err
+		}
+		d.conn = tls.Client(d.conn, m.TLS)
+		d.text = textproto.NewConn(d.conn)
+		if err := d.command("EHLO", 250, "EHLO %s", helo); err != nil {
+			return err
+		}
+	}
+	if err := d.command("MAIL", 250, "MAIL FROM:<%s>", m.From); err != nil {
+		return err
+	}
+	for _, to := range m.To {
+		if err := d.command("RCPT", 250, "RCPT TO:<%s>", to); err != nil {
+			return err
+		}
+	}
+	if err := d.command("DATA", 354, "DATA"); err != nil {
+		return err
+	}
+	if _, err := d.text.W.Write(dotStuff(m.Raw)); err != nil {
+		return err
+	}
+	if err := d.text.W.Flush(); err != nil {
+		return err
+	}
+	return d.read("DATA", 250)
+}
+
+// command sends a line, which must not hold another one, and reads the reply.
+func (d *dialogue) command(name string, want int, format string, args ...any) error {
+	line := fmt.Sprintf(format, args...)
+	if strings.ContainsAny(line, "\r\n") {
+		return fmt.Errorf("%s with a line break in its argument", name)
+	}
+	if err := d.text.PrintfLine("%s", line); err != nil {
+		return err
+	}
+	return d.read(name, want)
+}
+
+func (d *dialogue) read(command string, want int) error {
+	code, message, err := d.text.ReadResponse(0)
+	var protocol *textproto.Error
+	if err != nil && !errors.As(err, &protocol) {
+		return fmt.Errorf("reading the reply to %q: %w", command, err)
+	}
+	if protocol != nil {
+		code, message = protocol.Code, protocol.Msg
+	}
+	d.last = Reply{Code: code, Lines: strings.Split(message, "\n"), Command: command}
+	for i, line := range d.last.Lines {
+		if enhanced, text, ok := strings.Cut(line, " "); ok && isEnhanced(enhanced, code) {
+			d.last.Enhanced, d.last.Lines[i] = enhanced, text
+		}
+	}
+	if code != want {
+		return errRefused
+	}
+	return nil
+}
+
+// isEnhanced says whether a word is an enhanced status code of the class of a
+// reply (RFC 2034).
+func isEnhanced(word string, code int) bool {
+	return len(word) >= 5 && strings.Count(word, ".") == 2 && int(word[0]-'0') == code/100 && strings.Trim(word, "0123456789.") == ""
+}
+
+// dotStuff doubles dots at the beginning of lines and adds the end of data
+// (RFC 5321 4.5.2).
+func dotStuff(raw []byte) []byte {
+	out := bytes.ReplaceAll(raw, []byte("\r\n."), []byte("\r\n.."))
+	if bytes.HasPrefix(out, []byte(".")) {
+		out = append([]byte("."), out...)
+	}
+	if !bytes.HasSuffix(out, []byte("\r\n")) {
+		out = append(bytes.Clone(out), "\r\n"...)
+	}
+	return append(bytes.Clone(out), ".\r\n"...)
+}
+
+// Delivery is what came of a message that was delivered in the process.
+type Delivery struct {
+	Reply    Reply
+	Messages []mailbox.Message // One for each account; those of a refused message say so.
+}
+
+// Deliver hands a message to the provider's SMTP server within the process, as
+// a client at the given address would: the whole dialogue is held.
+func (p *Provider) Deliver(ctx context.Context, peer netip.Addr, m Mail, useTLS bool) (Delivery, error) {
+	if slices.ContainsFunc(p.proxyFrom, func(n netip.Prefix) bool { return n.Contains(peer.Unmap()) }) {
+		return Delivery{}, fmt.Errorf("%s is a proxy, and not the client behind it: name a peer outside of proxy-from", peer)
+	}
+	before, err := p.store.LastSeq(ctx, p.world)
+	if err != nil {
+		return Delivery{}, err
+	}
+	if useTLS {
+		m.TLS = &tls.Config{RootCAs: p.ca.Pool(), ServerName: "mx." + p.domain, MinVersion: tls.VersionTLS12}
+	}
+	client, server := net.Pipe()
+	p.owned.Go(func() { p.smtp.ServeConn(&pipeConn{Conn: server, peer: peerAddr(peer)}) })
+	reply, err := Send(ctx, &pipeConn{Conn: client, peer: pipeAddr("in-process")}, m)
+	if err != nil {
+		return Delivery{}, err
+	}
+	list, err := p.store.Messages(ctx, mailbox.Query{World: p.world, AfterSeq: before, Refused: true})
+	// Others may deliver meanwhile; every reply ends with the session's id.
+	last := reply.Lines[len(reply.Lines)-1]
+	list = slices.DeleteFunc(list, func(m mailbox.Message) bool { return !strings.Contains(last, m.Evidence.Arrival.Session) })
+	return Delivery{Reply: reply, Messages: list}, err
+}

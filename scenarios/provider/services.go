@@ -1,0 +1,182 @@
+package provider
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/doppelbox/doppelbox/keys"
+)
+
+// Failure is a way in which a fake service fails.
+type Failure string
+
+// The failures.
+const (
+	FailTimeout Failure = "timeout" // It takes the request and never answers.
+	FailReset   Failure = "reset"   // It takes the request and breaks the connection.
+	FailTLS     Failure = "tls"     // Its certificate is of an authority that nobody knows.
+)
+
+// Service is a fake service of a sender, in the process: it answers requests
+// to one URL.
+type Service struct {
+	URL      string // Absolute https; its query, if any, does not matter.
+	Statuses []int  // Used in order, the last one from then on; none is 200.
+	Header   http.Header
+	Body     string
+	Fail     Failure // Instead of any answer.
+}
+
+// services answers for all fake services of a provider, over TLS on a
+// listener in the process.
+type services struct {
+	ca       *keys.CA
+	now      func() time.Time
+	listener *pipeListener
+	server   *http.Server
+	owned    sync.WaitGroup
+
+	mu       sync.Mutex
+	byURL    map[string]*Service // By host and path.
+	leaves   map[string]*tls.Certificate
+	stranger *keys.CA // For FailTLS; made when first needed.
+}
+
+// connKey is where the request's context holds its connection.
+type connKey struct{}
+
+func newServices(ca *keys.CA, now func() time.Time) (*services, error) {
+	s := &services{ca: ca, now: now, listener: newPipeListener(), byURL: map[string]*Service{}, leaves: map[string]*tls.Certificate{}}
+	s.server = &http.Server{
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+	}
+	config := &tls.Config{GetCertificate: s.certificate, SessionTicketsDisabled: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+	s.owned.Go(func() {
+		// It ends with close, and has no other way to fail.
+		_ = s.server.Serve(tls.NewListener(s.listener, config))
+	})
+	return s, nil
+}
+
+func (s *services) close() error {
+	err := s.server.Close()
+	s.owned.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// add puts a service up and returns its host and port.
+func (s *services) add(service Service) (string, error) {
+	u, err := url.Parse(service.URL)
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return "", errors.New("a service's URL is absolute https, without credentials")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byURL[serviceKey(u.Host, u.EscapedPath())] = &service
+	delete(s.leaves, strings.ToLower(u.Hostname())) // Whose authority it has may have changed.
+	return u.Host, nil
+}
+
+func serviceKey(host, path string) string {
+	host, _ = strings.CutSuffix(strings.ToLower(host), ":443")
+	if path == "" {
+		path = "/"
+	}
+	return host + path
+}
+
+// dial connects to the services.
+func (s *services) dial(ctx context.Context) (net.Conn, error) {
+	return s.listener.dial(ctx, peerAddr(netip.IPv6Loopback()))
+}
+
+// certificate makes the certificate of the host that a client names.
+func (s *services) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := strings.ToLower(hello.ServerName)
+	if leaf, ok := s.leaves[name]; ok {
+		return leaf, nil
+	}
+	ca := s.ca
+	for key, service := range s.byURL {
+		host, _, _ := strings.Cut(key, "/")
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if host == name && service.Fail == FailTLS {
+			if s.stranger == nil {
+				stranger, err := keys.NewCA(keys.CAOptions{Name: "an unknown authority"})
+				if err != nil {
+					return nil, err
+				}
+				s.stranger = stranger
+			}
+			ca = s.stranger
+		}
+	}
+	leaf, err := ca.Leaf(name)
+	if err != nil {
+		return nil, err
+	}
+	s.leaves[name] = &leaf
+	return &leaf, nil
+}
+
+// ServeHTTP answers a request to one of the services.
+func (s *services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	service, ok := s.byURL[serviceKey(r.Host, r.URL.EscapedPath())]
+	status := http.StatusOK
+	if ok && len(service.Statuses) > 0 {
+		status = service.Statuses[0]
+		if len(service.Statuses) > 1 {
+			service.Statuses = service.Statuses[1:]
+		}
+	}
+	s.mu.Unlock()
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	switch service.Fail {
+	case FailTimeout:
+		breakConn(r, errTimedOut)
+		return
+	case FailReset:
+		breakConn(r, errReset)
+		return
+	}
+	w.Header().Set("Date", s.now().Format(http.TimeFormat))
+	for name, values := range service.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, service.Body) // A client that went away is its own loss.
+}
+
+// breakConn ends the request's connection, so that the client sees err.
+func breakConn(r *http.Request, err error) {
+	if c, ok := r.Context().Value(connKey{}).(*tls.Conn); ok {
+		if pipe, ok := c.NetConn().(*pipeConn); ok {
+			pipe.fail(err)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package scenarios
+
+import (
+	"slices"
+
+	"github.com/doppelbox/doppelbox/policy/registry"
+)
+
+// Verbs returns all verbs, world verbs first.
+func Verbs() []Verb { return slices.Concat(worldVerbs(), mailVerbs(), otherVerbs()) }
+
+// worldVerbs are those that make a world.
+func worldVerbs() []Verb { return slices.Concat(providerVerbs(), networkVerbs()) }
+
+// providerVerbs say what the provider is and whom it knows.
+func providerVerbs() []Verb {
+	return []Verb{
+		{
+			Name: "provider", Group: GroupWorld,
+			Words:   []Param{{Name: "DOMAIN", Form: FormDomain, Required: true}},
+			Doc:     "Names the provider by the domain of its accounts. At most once, and before every other step but clock.",
+			Example: "provider gmail.test",
+		},
+		{
+			Name: "clock", Group: GroupWorld,
+			Words:   []Param{{Name: "TIME", Form: FormTime, Required: true}},
+			Doc:     "Sets the provider's clock, which then moves by advance only. The first one comes before every other step but provider.",
+			Example: "clock 2026-01-15T09:00:00Z",
+		},
+		{
+			Name: "account", Group: GroupWorld,
+			Words:   []Param{{Name: "ADDRESS", Form: FormAddress, Required: true}},
+			Doc:     "Makes a mailbox at the provider.",
+			Example: "account alice@gmail.test",
+		},
+		{
+			Name: "register", Group: GroupWorld,
+			Words: []Param{{Name: "ADDRESS|DOMAIN", Form: FormSender, Required: true}},
+			Keys: []Param{
+				{Key: "actions", Name: "TYPE", Values: registry.ActionTypes(), List: true},
+				{Key: "bearer", Values: []string{"yes", "no"}},
+				{Key: "since", Name: "TIME", Form: FormDate},
+				{Key: "until", Name: "TIME", Form: FormDate},
+			},
+			Doc: "Registers a sender for types of actions, every type if none is given; with bearer=yes its requests carry a token. " +
+				"Valid from since, and no longer at until; a date is its midnight in UTC.",
+			Example: "register noreply@shop.example actions=ConfirmAction,SaveAction bearer=yes until=2027-01-01",
+			check:   checkRegister,
+		},
+	}
+}
+
+// networkVerbs say what there is around the provider, and how it behaves.
+func networkVerbs() []Verb {
+	return []Verb{
+		{
+			Name: "dns", Group: GroupWorld,
+			Words:   []Param{{Name: "SECTION", Form: FormSection, Required: true}},
+			Doc:     "Publishes the zone text of a section.",
+			Example: "dns zone",
+		},
+		{
+			Name: "endpoint", Group: GroupWorld,
+			Words: []Param{{Name: "URL", Form: FormURL, Required: true}},
+			Keys: []Param{
+				{Key: "status", Name: "STATUS", Form: FormStatus, List: true},
+				{Key: "body", Name: "TEXT", Form: FormText},
+				{Key: "header", Name: "NAME:VALUE", Form: FormHeaderField, Repeated: true},
+				{Key: "fail", Values: []string{"timeout", "reset", "tls"}},
+			},
+			Doc: "Fakes a service at a URL, within the process. It answers with the statuses in order and stays at the last one; " +
+				"200 if none is given. With fail it never answers.",
+			Example: `endpoint https://shop.example/approve status=408,200 header="Content-Type: text/plain" body=done`,
+			check:   checkEndpoint,
+		},
+		{
+			Name: "route", Group: GroupWorld,
+			Words:   []Param{{Name: "HOST", Form: FormDomain, Required: true}},
+			Keys:    []Param{{Key: "to", Name: "ADDR:PORT", Form: FormAddrPort, Required: true}},
+			Doc:     "Sends requests for a host to a service outside of the process.",
+			Example: "route shop.example to=127.0.0.1:8443",
+		},
+		{
+			Name: "peer", Group: GroupWorld,
+			Words: []Param{{Name: "IP", Form: FormIP, Required: true}},
+			Keys: []Param{
+				{Key: "as", Name: "IP", Form: FormIP},
+				{Key: "ptr", Name: "NAME", Form: FormDomain},
+			},
+			Doc: "Says who connects from an address: as counts its connections as coming from another address; " +
+				"ptr publishes a name for it, in reverse and forward DNS.",
+			Example: "peer 127.0.0.1 as=192.0.2.10 ptr=mail.shop.example",
+			check:   checkPeer,
+		},
+		{
+			Name: "inbound", Group: GroupWorld,
+			Words:   []Param{{Values: []string{"observe", "enforce"}, Required: true}},
+			Keys:    []Param{{Key: "proxy-from", Name: "CIDR", Form: FormPrefix, List: true}},
+			Doc:     "Says whether the provider answers mail by its verdict or only records it, and from where it believes a PROXY header.",
+			Example: "inbound enforce proxy-from=127.0.0.0/8",
+		},
+		{
+			Name: "dial", Group: GroupWorld,
+			Words: []Param{
+				{Name: "NAME", Form: FormText, Required: true},
+				{Name: "VALUE", Form: FormText, Required: true},
+			},
+			Doc:     "Sets behaviour that no document settles.",
+			Example: "dial retry.5xx yes",
+			check:   checkDial,
+		},
+	}
+}
+
+// mailVerbs are what senders do.
+func mailVerbs() []Verb {
+	return []Verb{
+		{
+			Name: "sign", Group: GroupMail,
+			Words: []Param{{Name: "SECTION", Form: FormSection, Required: true}},
+			Keys: []Param{
+				{Key: "d", Name: "DOMAIN", Form: FormDomain, Required: true},
+				{Key: "s", Name: "SELECTOR", Form: FormDomain, Required: true},
+				{Key: "headers", Name: "NAME:NAME:...", Form: FormFieldNames},
+				{Key: "c", Name: "HEADER/BODY", Values: []string{
+					"simple", "relaxed", "simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed",
+				}},
+				{Key: "i", Name: "AUID", Form: FormAUID},
+				{Key: "expires", Name: "DURATION", Form: FormDuration},
+				{Key: "algorithm", Values: []string{"rsa", "ed25519"}},
+				{Key: "break", Values: []string{"body", "signature", "key", "from"}},
+			},
+			Doc:     "Signs the mail in a section with DKIM, in place, and publishes the key. With break the signature is spoilt in a named way.",
+			Example: "sign mail.eml d=shop.example s=s1 headers=from:to:subject c=relaxed/simple break=body",
+		},
+		{
+			Name: "deliver", Group: GroupMail,
+			Words: []Param{{Name: "SECTION", Form: FormSection, Required: true}},
+			Keys: []Param{
+				{Key: "from", Name: "ADDRESS|<>", Form: FormReversePath, Required: true},
+				{Key: "to", Name: "ADDRESS", Form: FormAddress, List: true, Required: true},
+				{Key: "peer", Name: "IP", Form: FormIP},
+				{Key: "helo", Name: "NAME", Form: FormWord},
+				{Key: "tls", Values: []string{"yes", "no"}},
+			},
+			Doc:     "Delivers the mail in a section by SMTP, with line ends CRLF whatever the section has.",
+			Example: "deliver mail.eml from=bounce@shop.example to=alice@gmail.test,bob@gmail.test peer=192.0.2.10",
+		},
+	}
+}
+
+// otherVerbs are what the user does, what time does, and claims.
+func otherVerbs() []Verb {
+	message := Param{Key: "message", Name: "N", Form: FormInteger}
+	return []Verb{
+		{
+			Name: "click", Group: GroupPerson,
+			Words:   []Param{{Name: "LABEL|INDEX", Form: FormText, Required: true}},
+			Keys:    []Param{message},
+			Doc:     "Presses the button with this label or, from 0, of this index; in the newest message, or in the Nth from 0.",
+			Example: `click "Approve expense" message=0`,
+		},
+		{
+			Name: "unsubscribe", Group: GroupPerson,
+			Keys:    []Param{message},
+			Doc:     "Uses one-click unsubscription, in the newest message, or in the Nth from 0.",
+			Example: "unsubscribe",
+		},
+		{
+			Name: "advance", Group: GroupTime,
+			Words:   []Param{{Name: "DURATION", Form: FormDuration, Required: true}},
+			Doc:     "Moves the provider's clock on, and does what is then due.",
+			Example: "advance 1h30m",
+		},
+		{
+			Name: "rotate", Group: GroupTime,
+			Doc:     "Makes the provider sign with a new key.",
+			Example: "rotate",
+		},
+		{
+			Name: "expect", Group: GroupClaim,
+			Words: []Param{
+				{Name: "PATH", Form: FormPath, Required: true},
+				{Name: "[not] exists|==|!=|contains|matches [VALUE]", Form: FormText, Required: true, Repeated: true},
+			},
+			Doc: "Claims that there is something at a path, or how its value compares. The value of matches is a regular expression (RE2), " +
+				"found anywhere unless anchored.",
+			Example: `expect request.0.body == confirmed=Approved`,
+			check:   checkExpect,
+		},
+		{
+			Name: "cmp", Group: GroupClaim,
+			Words: []Param{
+				{Name: "WHAT", Values: Comparable(), Required: true},
+				{Name: "SECTION", Form: FormSection, Required: true},
+			},
+			Doc:     "Claims that something, such as verdict, is byte for byte what a section holds. An update rewrites the section.",
+			Example: "cmp verdict want",
+		},
+	}
+}

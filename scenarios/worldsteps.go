@@ -1,0 +1,156 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/doppelbox/doppelbox/scenarios/provider"
+)
+
+// Step carries out one step. The step must be one that Parse has accepted.
+func (r *Runner) Step(ctx context.Context, s Step) error {
+	switch s.Verb {
+	case "provider":
+		return r.provider(s)
+	case "clock":
+		return r.clock(ctx, s)
+	case "account":
+		return r.p.AddAccount(s.Words[0].Text)
+	case "register":
+		// Parse has found the registration to be good.
+		reg, _ := s.registration()
+		r.p.Register(reg)
+		return nil
+	case "dns":
+		return r.dns(s)
+	case "endpoint":
+		return r.endpoint(s)
+	case "route":
+		to, _ := s.Get("to")
+		return r.p.Route(s.Words[0].Text, to)
+	case "peer":
+		return r.peer(s)
+	case "inbound":
+		if _, ok := s.Get("proxy-from"); ok && r.given {
+			return errors.New("the provider runs already: proxy-from has to be there when it starts")
+		}
+		r.p.Enforce(s.Words[0].Text == "enforce")
+		return nil
+	case "dial":
+		return r.p.SetDial(s.Words[0].Text, s.Words[1].Text)
+	case "sign":
+		return r.sign(s)
+	case "deliver":
+		return r.deliver(ctx, s)
+	case "click":
+		return r.press(ctx, s)
+	case "unsubscribe":
+		return r.unsubscribe(ctx, s)
+	case "advance":
+		d, err := time.ParseDuration(s.Words[0].Text)
+		if err != nil {
+			return err
+		}
+		return r.p.Advance(ctx, d)
+	case "rotate":
+		return r.p.Keys().Rotate()
+	case "expect":
+		return r.expect(ctx, s)
+	case "cmp":
+		return r.cmp(ctx, s)
+	}
+	return fmt.Errorf("the runner does not know the verb %q", s.Verb)
+}
+
+// provider holds that the provider is the one that the step names: its domain
+// is given when it is made.
+func (r *Runner) provider(s Step) error {
+	if domain := s.Words[0].Text; !strings.EqualFold(domain, r.p.Domain()) {
+		return fmt.Errorf("the provider that runs is %s, not %s", r.p.Domain(), domain)
+	}
+	return nil
+}
+
+// clock moves the clock to a time. It does not go back. The first one of a
+// file with a provider of its own has set the clock already.
+func (r *Runner) clock(ctx context.Context, s Step) error {
+	if r.clockSet {
+		r.clockSet = false
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, s.Words[0].Text)
+	if err != nil {
+		return err
+	}
+	d := at.Sub(r.p.Clock().Now())
+	if d < 0 {
+		return r.at(s, s.Words[0], "the clock does not go back: it shows %s", r.p.Clock().Now().Format(time.RFC3339))
+	}
+	return r.p.Advance(ctx, d)
+}
+
+func (r *Runner) dns(s Step) error {
+	name := s.Words[0].Text
+	text, ok := r.file.Section(name)
+	if !ok {
+		return r.at(s, s.Words[0], "there is no section %q", name)
+	}
+	return r.placeZone(name, r.p.Zone().Load(name, string(text)))
+}
+
+func (r *Runner) endpoint(s Step) error {
+	service := provider.Service{URL: s.Words[0].Text, Header: http.Header{}}
+	for _, word := range s.List("status") {
+		status, err := strconv.Atoi(word)
+		if err != nil {
+			return err
+		}
+		service.Statuses = append(service.Statuses, status)
+	}
+	service.Body, _ = s.Get("body")
+	if fail, ok := s.Get("fail"); ok {
+		service.Fail = provider.Failure(fail)
+	}
+	for _, field := range s.All("header") {
+		name, value, _ := strings.Cut(field, ":")
+		service.Header.Add(name, strings.TrimSpace(value))
+	}
+	return r.p.AddService(service)
+}
+
+func (r *Runner) peer(s Step) error {
+	from, err := netip.ParseAddr(s.Words[0].Text)
+	if err != nil {
+		return err
+	}
+	as := from
+	if text, ok := s.Get("as"); ok {
+		if as, err = netip.ParseAddr(text); err != nil {
+			return err
+		}
+		r.p.MapPeer(from, as)
+	}
+	if name, ok := s.Get("ptr"); ok {
+		return r.p.NamePeer(as, name)
+	}
+	return nil
+}
+
+// readInbound reads what an inbound step says that has to be known before the
+// server is made.
+func readInbound(s Step, o *provider.Options) error {
+	for _, text := range s.List("proxy-from") {
+		prefix, err := provider.ParseNetwork(text)
+		if err != nil {
+			return fmt.Errorf("inbound: proxy-from: %w", err)
+		}
+		o.ProxyFrom = append(o.ProxyFrom, prefix)
+	}
+	return nil
+}
