@@ -1,0 +1,229 @@
+// Package console is the HTTP API over a running provider: for tests in every
+// language, and for the command itself. It speaks the words of scenario files
+// and has none of its own. It answers only requests that come from this
+// machine's own programs.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/doppelbox/doppelbox/receiver/mailbox"
+	"github.com/doppelbox/doppelbox/scenarios"
+	"github.com/doppelbox/doppelbox/scenarios/provider"
+)
+
+// Limits of requests.
+const (
+	maxSteps = 16 << 20    // Octets of a scenario; as of a file.
+	maxWait  = time.Minute // A client that wants to wait longer asks again.
+)
+
+// Handler returns the API:
+//
+//	POST /api/v1/steps                 steps, or a whole scenario; results, and all that can be asserted, as JSON
+//	GET  /api/v1/messages              the mail; account=, after=SEQ, refused=yes, wait=DURATION
+//	GET  /api/v1/messages/ID           one message
+//	GET  /api/v1/messages/ID/clicks    the clicks on it, with their attempts
+//	GET  /api/v1/messages/ID/raw       it as it came
+//	GET  /api/v1/keys                  the published keys
+//	GET  /api/v1/ca.pem                the authority to trust
+//
+// A request must name a host of this machine, and a browser's must come from
+// the same origin, so that no web page can press a button here.
+func Handler(p *provider.Provider) http.Handler {
+	a := api{p}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/v1/steps", a.steps)
+	mux.HandleFunc("GET /api/v1/messages", a.messages)
+	mux.HandleFunc("GET /api/v1/messages/{id}", a.message)
+	mux.HandleFunc("GET /api/v1/messages/{id}/clicks", a.clicks)
+	mux.HandleFunc("GET /api/v1/messages/{id}/raw", a.raw)
+	mux.HandleFunc("GET /api/v1/keys", a.keys)
+	mux.HandleFunc("GET /api/v1/ca.pem", a.ca)
+	return onlyLocal(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// onlyLocal refuses requests that name another host: a page of evil.example
+// whose name leads to this machine would name evil.example.
+func onlyLocal(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			problem(w, http.StatusMisdirectedRequest, fmt.Sprintf("this API answers for localhost and loopback addresses, not for %q", host))
+			return
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+type api struct{ p *provider.Provider }
+
+// steps runs steps against the provider. The status is 200 if all held, 409 if
+// a claim did not or a step could not be carried out, 400 if they cannot be
+// read.
+func (a api) steps(w http.ResponseWriter, r *http.Request) {
+	// A form of another site's page can send text/plain; that is refused by
+	// its origin. What is not text at all is a mistake.
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/json" {
+		problem(w, http.StatusUnsupportedMediaType, "send the lines of a scenario as text")
+		return
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSteps))
+	if err != nil {
+		problem(w, http.StatusRequestEntityTooLarge, "reading steps: "+err.Error())
+		return
+	}
+	f, mistakes := scenarios.Parse("steps", text)
+	if len(mistakes) > 0 {
+		reply(w, http.StatusBadRequest, map[string]any{"error": "the steps cannot be read", "mistakes": mistakes})
+		return
+	}
+	result, err := scenarios.Run(r.Context(), f, scenarios.RunOptions{Provider: a.p, Paths: true})
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	status := http.StatusOK
+	if !result.Held() {
+		status = http.StatusConflict
+	}
+	reply(w, status, scenarios.Reported(result))
+}
+
+func (a api) messages(w http.ResponseWriter, r *http.Request) {
+	q := mailbox.Query{World: a.p.World(), Account: r.URL.Query().Get("account"), Refused: r.URL.Query().Get("refused") == "yes"}
+	if text := r.URL.Query().Get("after"); text != "" {
+		after, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			problem(w, http.StatusBadRequest, "after: "+err.Error())
+			return
+		}
+		q.AfterSeq = after
+	}
+	if text := r.URL.Query().Get("wait"); text != "" {
+		wait, err := time.ParseDuration(text)
+		if err != nil || wait < 0 || wait > maxWait {
+			problem(w, http.StatusBadRequest, fmt.Sprintf("wait is a duration of at most %s, not %q", maxWait, text))
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), wait)
+		defer cancel()
+		// The end of the wait is no error: the list is then empty.
+		if _, err := a.p.Store().Wait(ctx, q); err != nil && r.Context().Err() != nil {
+			return
+		}
+	}
+	list, err := a.p.Store().Messages(r.Context(), q)
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	out := make([]summary, len(list))
+	for i, m := range list {
+		out[i] = summarize(m)
+	}
+	reply(w, http.StatusOK, out)
+}
+
+// summary is a message without its octets, which have a page of their own.
+type summary struct {
+	mailbox.Message
+	Raw []byte `json:"raw,omitempty"`
+}
+
+func summarize(m mailbox.Message) summary { return summary{Message: m} }
+
+func (a api) find(w http.ResponseWriter, r *http.Request) (mailbox.Message, bool) {
+	m, err := a.p.Store().Message(r.Context(), a.p.World(), r.PathValue("id"))
+	switch {
+	case errors.Is(err, mailbox.ErrNotFound):
+		problem(w, http.StatusNotFound, fmt.Sprintf("there is no message %q", r.PathValue("id")))
+		return m, false
+	case err != nil:
+		problem(w, http.StatusInternalServerError, err.Error())
+		return m, false
+	}
+	return m, true
+}
+
+func (a api) message(w http.ResponseWriter, r *http.Request) {
+	if m, ok := a.find(w, r); ok {
+		reply(w, http.StatusOK, summarize(m))
+	}
+}
+
+func (a api) raw(w http.ResponseWriter, r *http.Request) {
+	if m, ok := a.find(w, r); ok {
+		// Plain text, so that no browser shows foreign HTML.
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(m.Raw)
+	}
+}
+
+func (a api) clicks(w http.ResponseWriter, r *http.Request) {
+	m, ok := a.find(w, r)
+	if !ok {
+		return
+	}
+	type click struct {
+		mailbox.Click
+		Attempts []mailbox.Attempt `json:"attempts"`
+	}
+	list, err := a.p.Store().Clicks(r.Context(), a.p.World(), m.ID)
+	out := make([]click, 0, len(list))
+	for _, c := range list {
+		attempts, attemptsErr := a.p.Store().Attempts(r.Context(), a.p.World(), c.ID)
+		err = errors.Join(err, attemptsErr)
+		out = append(out, click{c, attempts})
+	}
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	reply(w, http.StatusOK, out)
+}
+
+func (a api) keys(w http.ResponseWriter, _ *http.Request) {
+	list, err := a.p.Keys().Keys()
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	reply(w, http.StatusOK, list)
+}
+
+func (a api) ca(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/x-pem-file")
+	_, _ = w.Write(a.p.CA().PEM())
+}
+
+// reply writes a value as JSON. A client that went away is its own loss.
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v)
+}
+
+func problem(w http.ResponseWriter, status int, text string) {
+	reply(w, status, map[string]string{"error": text})
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/scenarios"
+)
+
+type explainCommand struct {
+	Check    string `arg:"" optional:"" help:"One check, or one reason code." placeholder:"CHECK"`
+	Dials    bool   `xor:"what" help:"Print the dials: options for what no source documents."`
+	Verbs    bool   `xor:"what" help:"Print the verbs of scenario files."`
+	Markdown bool   `xor:"what" help:"Print the table of checks as README has it."`
+	JSON     bool   `name:"json" help:"Print as JSON."`
+}
+
+// Run prints the policy. It is printed from what is run: there is no second
+// table.
+func (c *explainCommand) Run(s streams) error {
+	checks := policy.Checks()
+	if c.Check != "" {
+		var err error
+		if checks, err = findChecks(c.Check); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Dials && c.JSON:
+		return writeJSON(s, policy.AllDials())
+	case c.Dials:
+		printDials(s.out)
+	case c.Verbs && c.JSON:
+		return writeJSON(s, scenarios.Verbs())
+	case c.Verbs:
+		printVerbs(s.out)
+	case c.JSON:
+		return writeJSON(s, checks)
+	case c.Markdown:
+		fmt.Fprint(s.out, checkTable())
+	default:
+		for i, check := range checks {
+			if i > 0 {
+				fmt.Fprintln(s.out)
+			}
+			printCheck(s.out, check)
+		}
+	}
+	return nil
+}
+
+// findChecks returns the check of an ID, or those that give a reason.
+func findChecks(word string) ([]policy.Check, error) {
+	var known []string
+	var found []policy.Check
+	for _, c := range policy.Checks() {
+		if string(c.ID) == word || slices.Contains(c.Reasons, policy.Reason(word)) {
+			found = append(found, c)
+		}
+		known = append(known, string(c.ID))
+		for _, r := range c.Reasons {
+			known = append(known, string(r))
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	if near, ok := policy.Nearest(word, known); ok {
+		return nil, usagef("there is no check and no reason %q; did you mean %q?", word, near)
+	}
+	return nil, hinted{usagef("there is no check and no reason %q", word), "explain without an argument prints all of them"}
+}
+
+func printCheck(w io.Writer, c policy.Check) {
+	advice := ""
+	if c.Advice {
+		advice = ", advice"
+	}
+	fmt.Fprintf(w, "%s (%s%s)\n  %s\n  source   %s\n  reasons  %s\n", c.ID, c.Scope, advice, c.Doc, c.Source, joined(c.Reasons))
+	if len(c.Dials) > 0 {
+		fmt.Fprintf(w, "  dials    %s\n", joined(c.Dials))
+	}
+}
+
+func joined[T ~string](list []T) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = string(v)
+	}
+	return strings.Join(words, ", ")
+}
+
+func printDials(w io.Writer) {
+	for i, d := range policy.AllDials() {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s = %s (%s)\n  %s\n  source   %s\n", d.ID, d.Default, strings.Join(d.Values, " or "), d.Doc, d.Source)
+	}
+}
+
+func printVerbs(w io.Writer) {
+	for i, v := range scenarios.Verbs() {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s\n  %s\n  e.g.  %s\n", v.Usage(), v.Doc, v.Example)
+	}
+}
+
+// checkTable is the table of checks that README has.
+func checkTable() string {
+	var b strings.Builder
+	b.WriteString("| check | about | what must hold | source |\n|---|---|---|---|\n")
+	for _, c := range policy.Checks() {
+		about := string(c.Scope)
+		if c.Advice {
+			about += ", advice"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.ID, about, c.Doc, c.Source)
+	}
+	return b.String()
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/doppelbox/doppelbox/keys"
+	"github.com/doppelbox/doppelbox/policy"
+)
+
+type keysCommand struct {
+	List   keysList   `cmd:"" default:"withargs" help:"List the published keys."`
+	Rotate keysRotate `cmd:"" help:"Make the provider sign with its next key."`
+	Export keysExport `cmd:"" help:"Print a published form of the keys, or the authority."`
+}
+
+// apiFlag says which running provider a command speaks with.
+type apiFlag struct {
+	API string `name:"api" default:"http://127.0.0.1:8025" placeholder:"URL" help:"The control API of the running provider. Default http://127.0.0.1:8025."`
+}
+
+// maxAnswer bounds what is read of an answer of the API.
+const maxAnswer = 16 << 20
+
+// call makes a request to the API and returns the body of a good answer.
+func (f apiFlag) call(ctx context.Context, method, path string, body string) ([]byte, error) {
+	base := strings.TrimSuffix(strings.TrimSuffix(f.API, "/"), "/api/v1")
+	r, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(body))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	r.Header.Set("Content-Type", "text/plain")
+	client := http.Client{Timeout: time.Minute}
+	answer, err := client.Do(r)
+	if err != nil {
+		return nil, hinted{usagef("%w", err), "doppelbox serve prints the address of its control API"}
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return nil, usagef("reading the answer of %s: %w", base, err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, usagef("%s answered %s: %s", base, answer.Status, apiMessage(data))
+	}
+	return data, nil
+}
+
+// apiMessage is what an answer of the API says went wrong.
+func apiMessage(data []byte) string {
+	var answer struct {
+		Error    string `json:"error"`
+		Mistakes []struct{ Msg string }
+		Phases   []struct{ Failures []struct{ Msg string } }
+	}
+	if json.Unmarshal(data, &answer) != nil {
+		return string(data)
+	}
+	list := []string{}
+	if answer.Error != "" {
+		list = append(list, answer.Error)
+	}
+	for _, m := range answer.Mistakes {
+		list = append(list, m.Msg)
+	}
+	for _, p := range answer.Phases {
+		for _, f := range p.Failures {
+			list = append(list, f.Msg)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+type keysList struct {
+	apiFlag
+	JSON bool `name:"json" help:"Print as JSON, with the certificates."`
+}
+
+// Run lists the keys.
+func (c *keysList) Run(ctx context.Context, s streams) error {
+	data, err := c.call(ctx, http.MethodGet, "/api/v1/keys", "")
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		_, err := s.out.Write(data)
+		return err
+	}
+	var list []keys.Key
+	if err := json.Unmarshal(data, &list); err != nil {
+		return usagef("reading the list of keys: %w", err)
+	}
+	for _, k := range list {
+		fmt.Fprintf(s.out, "%s %s\n", policy.Printable(k.ID), policy.Printable(string(k.State)))
+	}
+	return nil
+}
+
+type keysRotate struct {
+	apiFlag
+	JSON bool `name:"json" help:"Print the keys as JSON, with the certificates."`
+}
+
+// Run rotates the keys.
+func (c *keysRotate) Run(ctx context.Context, s streams) error {
+	if _, err := c.call(ctx, http.MethodPost, "/api/v1/steps", "rotate\n"); err != nil {
+		return err
+	}
+	return (&keysList{apiFlag: c.apiFlag, JSON: c.JSON}).Run(ctx, s)
+}
+
+type keysExport struct {
+	apiFlag
+	Form string `enum:"certs,jwks,discovery,ca" default:"jwks" help:"certs (X.509 map), jwks (JWK set), discovery, or ca (the authority, PEM)."`
+	From string `placeholder:"URL" help:"Where the certificates are published; default https://127.0.0.1:8443."`
+	Out  string `short:"o" placeholder:"FILE" help:"Write to a file."`
+}
+
+// Run prints a published form, fetched as a verifier fetches it: over HTTPS,
+// trusting the provider's authority and nobody else.
+func (c *keysExport) Run(ctx context.Context, s streams) error {
+	data, err := c.call(ctx, http.MethodGet, "/api/v1/ca.pem", "")
+	if err != nil {
+		return err
+	}
+	if c.Form != "ca" {
+		if data, err = c.fetch(ctx, data); err != nil {
+			return err
+		}
+	}
+	if c.Out == "" {
+		_, err := s.out.Write(data)
+		return err
+	}
+	if err := os.WriteFile(c.Out, data, 0o644); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+func (c *keysExport) fetch(ctx context.Context, ca []byte) ([]byte, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(bytes.TrimSpace(ca)) {
+		return nil, usagef("the provider's authority cannot be read")
+	}
+	path := map[string]string{"certs": keys.PathCertificates, "jwks": keys.PathJWKS, "discovery": keys.PathDiscovery}[c.Form]
+	base := c.From
+	if base == "" {
+		base = "https://127.0.0.1:8443"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+path, nil)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+	answer, err := client.Do(r)
+	if err != nil {
+		return nil, hinted{usagef("%w", err), "name the address with --from, as doppelbox serve prints it"}
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, usagef("%s answered %s", r.URL, answer.Status)
+	}
+	return io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/doppelbox/doppelbox/cmd/doppelbox/console"
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/receiver/mailbox"
+	"github.com/doppelbox/doppelbox/scenarios"
+	"github.com/doppelbox/doppelbox/scenarios/provider"
+)
+
+type serveCommand struct {
+	World string `arg:"" optional:"" help:"File with the world's set-up; without it, alice@gmail.test has an account." placeholder:"WORLD"`
+
+	SMTP      string   `default:"127.0.0.1:2525" placeholder:"ADDR" help:"Where to receive mail; port 0 takes a free one. Default 127.0.0.1:2525."`
+	Certs     string   `default:"127.0.0.1:8443" placeholder:"ADDR" help:"Where to publish certificates over HTTPS. Default 127.0.0.1:8443."`
+	API       string   `name:"api" default:"127.0.0.1:8025" placeholder:"ADDR" help:"Where to serve the control API; loopback only. Default 127.0.0.1:8025."`
+	Allow     []string `placeholder:"HOST" help:"Let action requests go to this host where it really is. Others must be routed in the world."`
+	Trust     []string `placeholder:"FILE" help:"Trust the authorities in this PEM file for action requests."`
+	ProxyFrom []string `placeholder:"CIDR" help:"SMTP connections from here begin with a PROXY protocol header."`
+	Enforce   bool     `help:"Answer the verdict on the wire, as the real provider would, instead of only recording it."`
+	JSON      bool     `name:"json" help:"Print events as JSON, one a line; the first one has the addresses."`
+	Verbose   bool     `short:"v" help:"Log what happens, and print each verdict with all its findings."`
+
+	worldFlags
+}
+
+// Run serves until it is told to stop.
+func (c *serveCommand) Run(ctx context.Context, s streams) error {
+	if !loopback(c.API) {
+		return usagef("--api %q is not a loopback address: who can reach the API can press buttons", c.API)
+	}
+	roots, err := systemRoots(s, c.Trust)
+	if err != nil {
+		return err
+	}
+	out := &reporter{s: s, json: c.JSON, verbose: c.Verbose}
+	o := provider.Options{
+		Logger: logger(s, c.Verbose), Roots: roots, Enforce: c.Enforce,
+		OnMessage: out.message, OnAttempt: out.attempt,
+	}
+	for _, text := range c.ProxyFrom {
+		prefix, err := provider.ParseNetwork(text)
+		if err != nil {
+			return usagef("--proxy-from %q: %w", text, err)
+		}
+		o.ProxyFrom = append(o.ProxyFrom, prefix)
+	}
+	p, err := c.open(ctx, s, c.World, o)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	for _, host := range c.Allow {
+		if err := p.Allow(host); err != nil {
+			return usagef("--allow: %w", err)
+		}
+	}
+	return c.serve(ctx, out, p)
+}
+
+func (c *serveCommand) serve(ctx context.Context, out *reporter, p *provider.Provider) error {
+	listeners := make([]net.Listener, 3)
+	for i, l := range []struct{ flag, addr string }{{"--smtp", c.SMTP}, {"--certs", c.Certs}, {"--api", c.API}} {
+		var err error
+		if listeners[i], err = net.Listen("tcp", l.addr); err != nil {
+			return hinted{usagef("%s: %w", l.flag, err), "another address can be given; port 0 takes a free one"}
+		}
+		defer listeners[i].Close()
+	}
+	for _, l := range listeners[:2] {
+		if !loopback(l.Addr().String()) {
+			fmt.Fprintf(out.s.err, "doppelbox: warning: %s can be reached from other machines\n", l.Addr())
+		}
+	}
+	// Mail first: a banner must not wait for anything.
+	p.ServeSMTP(listeners[0])
+	if err := p.ServeCertificates(listeners[1]); err != nil {
+		return faultError{err}
+	}
+	server := &http.Server{Handler: console.Handler(p), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger(out.s, c.Verbose).Handler(), slog.LevelInfo)}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listeners[2]) }()
+	out.started(p, listeners)
+	select {
+	case <-ctx.Done():
+	case err := <-served:
+		return faultError{fmt.Errorf("serving the API: %w", err)}
+	}
+	out.line("stopped", "stopping: no new mail is taken, what is under way is finished")
+	// Not Shutdown: a client that waits for a message would hold it up.
+	err := errors.Join(server.Close(), p.Close())
+	<-served
+	if err != nil {
+		return faultError{err}
+	}
+	return nil
+}
+
+// reporter prints what serve has to tell. Events come from many goroutines.
+type reporter struct {
+	mu      sync.Mutex
+	s       streams
+	json    bool
+	verbose bool
+}
+
+// event prints one event in the form that was asked for.
+func (r *reporter) event(kind string, data any, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.json {
+		fmt.Fprint(r.s.out, text)
+		return
+	}
+	e := json.NewEncoder(r.s.out)
+	e.SetEscapeHTML(false)
+	// What is printed are plain values of ours: they can be encoded.
+	_ = e.Encode(map[string]any{"event": kind, "data": data})
+}
+
+func (r *reporter) line(kind, text string) { r.event(kind, nil, text+"\n") }
+
+// addresses are where a provider can be reached.
+type addresses struct {
+	Domain       string   `json:"domain"`
+	SMTP         string   `json:"smtp"`
+	Certificates string   `json:"certificates"`
+	JWKSet       string   `json:"jwkSet"`
+	Discovery    string   `json:"discovery"`
+	TokenInfo    string   `json:"tokenInfo"`
+	API          string   `json:"api"`
+	CA           string   `json:"ca"`
+	Accounts     []string `json:"accounts"`
+}
+
+func (r *reporter) started(p *provider.Provider, l []net.Listener) {
+	certs, api := "https://"+l[1].Addr().String(), "http://"+l[2].Addr().String()
+	a := addresses{
+		Domain: p.Domain(), SMTP: l[0].Addr().String(), Certificates: certs + "/oauth2/v1/certs", JWKSet: certs + "/oauth2/v3/certs",
+		Discovery: certs + "/.well-known/openid-configuration", TokenInfo: certs + "/tokeninfo",
+		API: api + "/api/v1/", CA: api + "/api/v1/ca.pem", Accounts: p.Accounts(),
+	}
+	account := "alice@" + a.Domain
+	if len(a.Accounts) > 0 {
+		account = a.Accounts[0]
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "doppelbox is the mail provider of %s; verdicts are %s\n\n", a.Domain, map[bool]string{false: "observed: every mail for an account is taken", true: "enforced: they are answered on the wire"}[p.Enforces()])
+	fmt.Fprintf(&b, "  mail          %s (SMTP, STARTTLS)\n", a.SMTP)
+	fmt.Fprintf(&b, "  certificates  %s\n  JWK set       %s\n  discovery     %s\n  token info    %s\n", a.Certificates, a.JWKSet, a.Discovery, a.TokenInfo)
+	fmt.Fprintf(&b, "  control API   %s\n  authority     %s\n", a.API, a.CA)
+	fmt.Fprintf(&b, "  accounts      %s\n\nTo try it:\n\n", strings.Join(a.Accounts, ", "))
+	fmt.Fprintf(&b, "  doppelbox send --server %s --from noreply@shop.example --to %s\n", a.SMTP, account)
+	fmt.Fprintf(&b, "  swaks --server %s --from noreply@shop.example --to %s\n", a.SMTP, account)
+	fmt.Fprintf(&b, "  curl -s -o doppelbox-ca.pem %s\n", a.CA)
+	fmt.Fprintf(&b, "  curl --cacert doppelbox-ca.pem %s\n", a.JWKSet)
+	fmt.Fprintf(&b, "  curl --data-binary 'click 0' %ssteps\n\n", a.API)
+	r.event("started", a, b.String())
+}
+
+// message tells of a stored message and its verdict.
+func (r *reporter) message(m mailbox.Message) {
+	if r.json {
+		r.event("message", struct {
+			mailbox.Message
+			Raw []byte `json:"raw,omitempty"`
+		}{Message: m}, "")
+		return
+	}
+	e := &m.Evidence
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s for %s from <%s> at %s\n", e.At.Format(time.RFC3339), m.ID, m.Account, policy.Printable(e.Arrival.MailFrom), e.Arrival.Peer)
+	fmt.Fprintf(&b, "%s\n", authLine(m))
+	if r.verbose {
+		b.WriteString(m.Verdict.Explained())
+	} else {
+		b.WriteString(m.Verdict.Brief())
+	}
+	if m.Verdict.Delivery != policy.Accept && !m.Refused {
+		b.WriteString("observed only: the message was answered 250 and kept; --enforce answers the verdict\n")
+	}
+	if m.Problem != "" {
+		fmt.Fprintf(&b, "problem %s\n", policy.Printable(m.Problem))
+	}
+	b.WriteByte('\n')
+	r.event("message", nil, b.String())
+}
+
+// attempt tells of an attempt at a click's request. What is printed here ends up
+// in logs of builds, so the bearer token is left out; the API has it.
+func (r *reporter) attempt(c mailbox.Click, a mailbox.Attempt) {
+	a.Sent = []byte(scenarios.Redact(a))
+	outcome := fmt.Sprintf("%d", a.Status)
+	if a.Status == 0 {
+		outcome = a.Reason + ": " + policy.Printable(a.Error)
+	}
+	r.event("attempt", a, fmt.Sprintf("%s click %s on %s: %s %s -> %s, %s\n\n", a.At.Format(time.RFC3339), c.ID, c.MessageID, a.Method, policy.Printable(a.URL), outcome, a.Outcome))
+}
