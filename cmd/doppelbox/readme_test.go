@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/doppelbox/doppelbox/scenarios"
+)
+
+var update = flag.Bool("update", false, "write the generated parts of README anew")
+
+// TestReadme holds that what README shows is what is: the table of checks, the
+// scenario, a failure, the Go test and the packages.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join("..", "..", "README.md")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for name, want := range map[string]string{
+		"scenario": fenced("", readFileText(t, "../../scenarios/registered-and-signed-is-offered.txtar")),
+		"failure":  fenced("", failingReplay(t)),
+		"gotest":   fenced("go", readFileText(t, "../../scenarios/providertest/example_test.go")),
+		"checks":   checkTable(),
+		"packages": packageTable(t),
+	} {
+		begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+		before, rest, ok := strings.Cut(text, begin)
+		got, after, ok2 := strings.Cut(rest, end)
+		if !ok || !ok2 {
+			t.Fatalf("README has no part %q", name)
+		}
+		if got != want && !*update {
+			t.Errorf("part %q of README is not what it should be; go test ./cmd/doppelbox -run Readme -update writes it:\n%s", name, want)
+		}
+		text = before + begin + want + end + after
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func fenced(language, text string) string { return "```" + language + "\n" + text + "```\n" }
+
+func readFileText(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.FromSlash(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// failingReplay is what replay prints of a scenario with two wrong claims.
+func failingReplay(t *testing.T) string {
+	t.Helper()
+	data, err := scenarios.Bundled.ReadFile("unregistered-is-withheld.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := bytes.Replace(data, []byte("expect action.0 == withheld\n"), []byte("expect action.0 == offered\n"), 1)
+	wrong = bytes.Replace(wrong, []byte("expect dmarc == pass\n"), []byte("expect dmark == pass\n"), 1)
+	f, mistakes := scenarios.Parse("mine.txtar", wrong)
+	if len(mistakes) > 0 {
+		t.Fatal(mistakes.Report())
+	}
+	result, err := scenarios.Run(t.Context(), f, scenarios.RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	(&replayCommand{}).text(streams{out: &out}, []scenarios.Result{result})
+	return out.String()
+}
+
+// packageTable has the first sentence of each package's comment.
+func packageTable(t *testing.T) string {
+	t.Helper()
+	var lines []string
+	for _, s := range sources(t) {
+		if s.file.Doc == nil {
+			continue
+		}
+		comment := strings.ReplaceAll(s.file.Doc.Text(), "\n", " ")
+		first, _, _ := strings.Cut(comment, ". ")
+		lines = append(lines, "- `"+s.folder+"`: "+strings.TrimSuffix(strings.TrimSpace(first), ".")+".\n")
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// TestReadmeWorld holds that the world that README shows can be served.
+func TestReadmeWorld(t *testing.T) {
+	t.Parallel()
+	text := readFileText(t, "../../README.md")
+	_, rest, _ := strings.Cut(text, "A world is a scenario's\nset-up:\n\n```\n")
+	world, _, ok := strings.Cut(rest, "```\n")
+	f, mistakes := scenarios.Parse("README.md", []byte(world))
+	if !ok || len(mistakes) > 0 {
+		t.Fatalf("README has no world that can be read: %s", mistakes.Report())
+	}
+	if err := f.CheckWorld(); err != nil {
+		t.Error(err)
+	}
+}
