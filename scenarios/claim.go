@@ -35,7 +35,7 @@ type Claim struct {
 }
 
 // Claim returns what the step claims. The step is an expect that was accepted
-// by [Parse] or [ParseSteps]; of any other it returns the zero value.
+// by [Parse]; of any other it returns the zero value.
 func (s Step) Claim() Claim {
 	c, m := parseClaim(s)
 	if s.Verb != "expect" || m != nil {

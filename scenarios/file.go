@@ -44,7 +44,7 @@ type Section struct {
 // after many mistakes the rest is not read, which is one too. The file keeps
 // data, which must not be changed. Path stands in the errors only.
 func Parse(path string, data []byte) (*File, Errors) {
-	p := parser{path: path, verbs: Verbs(), hasNames: true, used: map[string]bool{}}
+	p := parser{path: path, verbs: Verbs(), used: map[string]bool{}}
 	if len(data) > maxFileSize {
 		p.line = 1
 		p.report(mistake{col: 1, msg: fmt.Sprintf("the file is larger than %d octets", maxFileSize)})
@@ -181,6 +181,3 @@ func (f *File) CheckWorld() error {
 	}
 	return nil
 }
-
-// WorldOnly reports whether the file only sets a world up.
-func (f *File) WorldOnly() bool { return f.CheckWorld() == nil }

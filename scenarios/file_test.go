@@ -234,15 +234,15 @@ func TestMail(t *testing.T) {
 	}
 }
 
-func TestWorldOnly(t *testing.T) {
+func TestCheckWorld(t *testing.T) {
 	t.Parallel()
 	world := mustParse(t, "# a world\nprovider gmail.test\ndial retry.5xx yes\n")
-	if err := world.CheckWorld(); err != nil || !world.WorldOnly() {
+	if err := world.CheckWorld(); err != nil {
 		t.Error(err)
 	}
 	f := mustParse(t, "provider gmail.test\n rotate\nunsubscribe\n")
 	e, ok := errors.AsType[*Error](f.CheckWorld())
-	if !ok || f.WorldOnly() {
+	if !ok {
 		t.Fatal("a file with rotate is taken for a world")
 	}
 	const want = `x.txtar:2:2: a world has no "rotate"

@@ -18,28 +18,15 @@ const (
 	maxErrors   = 100
 )
 
-// ParseSteps reads steps without sections, for doors that take a line at a
-// time. Names of sections are not checked, nor where in a script a verb may
-// stand. Path stands in the errors only.
-func ParseSteps(path, text string) ([]Phase, Errors) {
-	p := parser{path: path, verbs: Verbs()}
-	phases := p.script(text)
-	if len(p.errs) > 0 {
-		return nil, p.errs
-	}
-	return phases, nil
-}
-
 // parser reads a script.
 type parser struct {
-	path     string
-	verbs    []Verb
-	hasNames bool            // Names of sections are checked.
-	names    []string        // Of the sections, in order.
-	used     map[string]bool // Sections that a step names.
-	line     int
-	src      string
-	errs     Errors
+	path  string
+	verbs []Verb
+	names []string        // Of the sections, in order.
+	used  map[string]bool // Sections that a step names; nil checks no names.
+	line  int
+	src   string
+	errs  Errors
 }
 
 func (p *parser) report(m mistake) {
@@ -225,7 +212,7 @@ func (w Word) innerCol(offset int) int {
 
 // section checks the name of a section.
 func (p *parser) section(w Word) {
-	if !p.hasNames || slices.Contains(p.names, w.Text) {
+	if p.used == nil || slices.Contains(p.names, w.Text) {
 		p.use(w.Text)
 		return
 	}

@@ -120,7 +120,7 @@ func FuzzCanonical(f *testing.F) {
 		// A bare CR is an ordinary octet here and white space there; RFC 5322
 		// knows none.
 		if bytes.Contains(bytes.ReplaceAll(raw, []byte("\r\n"), nil), []byte("\r")) {
-			t.Skip()
+			return
 		}
 		algorithms := [2]Canonicalization{Simple, Relaxed}
 		header, text := algorithms[mode&1], algorithms[mode>>1&1]
@@ -130,7 +130,7 @@ func FuzzCanonical(f *testing.F) {
 			HeaderCanonicalization: dkim.Canonicalization(header), BodyCanonicalization: dkim.Canonicalization(text),
 		})
 		if err != nil {
-			t.Skip()
+			return // What they do not sign cannot be compared.
 		}
 		v := &Verifier{Resolver: dns, Now: at(0), Profile: RFC}
 		if s := dkimOf(v, theirs.Bytes()); len(s) != 1 || s[0].Result != "pass" {
