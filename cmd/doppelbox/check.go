@@ -54,10 +54,7 @@ func (c *checkCommand) Run(ctx context.Context, s streams) error {
 	}
 	m := p.Examine(ctx, arrival, withCRLF(raw))
 	if c.JSON {
-		err = writeJSON(s, struct {
-			mailbox.Message
-			Raw []byte `json:"raw,omitempty"`
-		}{Message: m})
+		err = writeJSON(s, mailbox.Summary{Message: m})
 	} else {
 		c.print(s, m)
 	}

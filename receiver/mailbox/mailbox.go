@@ -36,6 +36,12 @@ type Message struct {
 	Problem string `json:"problem,omitempty"`
 }
 
+// Summary is a message as JSON shows it where its octets are not wanted.
+type Summary struct {
+	Message
+	Raw []byte `json:"raw,omitempty"` // Hides Message.Raw; always empty.
+}
+
 // Question is one question to the DNS, and its answer.
 type Question struct {
 	Name string `json:"name"` // Without trailing dot.

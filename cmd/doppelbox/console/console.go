@@ -135,20 +135,12 @@ func (a api) messages(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	out := make([]summary, len(list))
+	out := make([]mailbox.Summary, len(list))
 	for i, m := range list {
-		out[i] = summarize(m)
+		out[i] = mailbox.Summary{Message: m}
 	}
 	reply(w, http.StatusOK, out)
 }
-
-// summary is a message without its octets, which have a page of their own.
-type summary struct {
-	mailbox.Message
-	Raw []byte `json:"raw,omitempty"`
-}
-
-func summarize(m mailbox.Message) summary { return summary{Message: m} }
 
 func (a api) find(w http.ResponseWriter, r *http.Request) (mailbox.Message, bool) {
 	m, err := a.p.Store().Message(r.Context(), a.p.World(), r.PathValue("id"))
@@ -165,7 +157,7 @@ func (a api) find(w http.ResponseWriter, r *http.Request) (mailbox.Message, bool
 
 func (a api) message(w http.ResponseWriter, r *http.Request) {
 	if m, ok := a.find(w, r); ok {
-		reply(w, http.StatusOK, summarize(m))
+		reply(w, http.StatusOK, mailbox.Summary{Message: m})
 	}
 }
 
