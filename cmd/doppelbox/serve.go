@@ -46,7 +46,7 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	}
 	out := &reporter{s: s, json: c.JSON, verbose: c.Verbose}
 	o := provider.Options{
-		Logger: logger(s, c.Verbose), Roots: roots, Enforce: c.Enforce,
+		Logger: logger(s, c.Verbose), Roots: roots,
 		OnMessage: out.message, OnAttempt: out.attempt,
 	}
 	for _, text := range c.ProxyFrom {
@@ -61,6 +61,9 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	defer p.Close()
+	if c.Enforce {
+		p.Enforce(true) // Whatever the world's inbound step says.
+	}
 	for _, host := range c.Allow {
 		if err := p.Allow(host); err != nil {
 			return usagef("--allow: %w", err)
@@ -97,7 +100,7 @@ func (c *serveCommand) serve(ctx context.Context, out *reporter, p *provider.Pro
 	case err := <-served:
 		return faultError{fmt.Errorf("serving the API: %w", err)}
 	}
-	out.line("stopped", "stopping: no new mail is taken, what is under way is finished")
+	out.line("stopped", "stopping: no new mail is taken, mail under way is finished, requests under way are cut off")
 	// Not Shutdown: a client that waits for a message would hold it up.
 	err := errors.Join(server.Close(), p.Close())
 	<-served
@@ -172,10 +175,7 @@ func (r *reporter) started(p *provider.Provider, l []net.Listener) {
 // message tells of a stored message and its verdict.
 func (r *reporter) message(m mailbox.Message) {
 	if r.json {
-		r.event("message", struct {
-			mailbox.Message
-			Raw []byte `json:"raw,omitempty"`
-		}{Message: m}, "")
+		r.event("message", mailbox.Summary{Message: m}, "")
 		return
 	}
 	e := &m.Evidence

@@ -296,8 +296,10 @@ func TestServeText(t *testing.T) {
 	out, in := io.Pipe()
 	code := make(chan int, 1)
 	var errs bytes.Buffer
+	// The flag counts for more than the world.
+	world := write(t, t.TempDir(), "world", "account alice@gmail.test\ninbound observe\n")
 	go func() {
-		code <- run(ctx, []string{"serve", "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--dns=zone", "--enforce"}, streams{strings.NewReader(""), in, &errs})
+		code <- run(ctx, []string{"serve", world, "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--dns=zone", "--enforce"}, streams{strings.NewReader(""), in, &errs})
 		in.Close()
 	}()
 	text := bufio.NewReader(out)
