@@ -113,7 +113,7 @@ func (r *Runner) lastSent(ctx context.Context) (string, error) {
 	if r.click == nil {
 		return "", fmt.Errorf("there is no request yet")
 	}
-	attempts, err := r.p.Store().Attempts(ctx, r.p.World(), r.click.ID)
+	attempts, err := r.p.Store().Attempts(ctx, r.p.WorldName(), r.click.ID)
 	if err != nil {
 		return "", err
 	}

@@ -214,7 +214,7 @@ func (r *Runner) deliver(ctx context.Context, s Step) error {
 // which message= counts.
 func (r *Runner) addressed(ctx context.Context, s Step) (mailbox.Message, error) {
 	text, ok := s.Get("message")
-	list, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.World()})
+	list, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
 	if err != nil {
 		return mailbox.Message{}, err
 	}

@@ -36,13 +36,13 @@ func (p *paths) some(name, value string) {
 // which takes a while.
 func (r *Runner) paths(ctx context.Context, withKeys bool) ([]Path, error) {
 	var p paths
-	inbox, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.World()})
+	inbox, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
 	if err != nil {
 		return nil, err
 	}
 	p.add("clock", r.p.Clock().Now().Format("2006-01-02T15:04:05Z07:00"))
 	p.count("messages", len(inbox))
-	evicted, err := r.p.Store().Evicted(ctx, r.p.World())
+	evicted, err := r.p.Store().Evicted(ctx, r.p.WorldName())
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (r *Runner) clickPaths(ctx context.Context, p *paths) error {
 		if c.Verdict.Request == nil {
 			continue
 		}
-		attempts, err := r.p.Store().Attempts(ctx, r.p.World(), c.ID)
+		attempts, err := r.p.Store().Attempts(ctx, r.p.WorldName(), c.ID)
 		if err != nil {
 			return err
 		}
@@ -227,13 +227,13 @@ func (r *Runner) clickPaths(ctx context.Context, p *paths) error {
 // allClicks returns the clicks on all messages that are still kept, oldest
 // first.
 func (r *Runner) allClicks(ctx context.Context) ([]mailbox.Click, error) {
-	messages, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.World()})
+	messages, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
 	if err != nil {
 		return nil, err
 	}
 	var all []mailbox.Click
 	for _, m := range messages {
-		list, err := r.p.Store().Clicks(ctx, r.p.World(), m.ID)
+		list, err := r.p.Store().Clicks(ctx, r.p.WorldName(), m.ID)
 		if err != nil {
 			return nil, err
 		}

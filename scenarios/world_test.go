@@ -58,7 +58,7 @@ func TestRunAgainstProvider(t *testing.T) {
 	if got := run(t, "click Approve\nexpect click.state == withheld\nexpect request.0.reason == host-not-routed\n", o); !got.Held() {
 		t.Error(got.Failures().Report())
 	}
-	if list, err := p.Store().Messages(t.Context(), mailbox.Query{World: p.World()}); err != nil || len(list) != 1 {
+	if list, err := p.Store().Messages(t.Context(), mailbox.Query{World: p.WorldName()}); err != nil || len(list) != 1 {
 		t.Errorf("%d messages, %v", len(list), err)
 	}
 	tests := []struct{ text, want string }{

@@ -65,7 +65,7 @@ func (c *demoCommand) Run(ctx context.Context, s streams) error {
 		return faultError{err}
 	}
 	fmt.Fprintf(s.out, "  %s\n\nThe provider's verdict:\n\n", reply)
-	m, err := p.Store().Wait(ctx, mailbox.Query{World: p.World(), Account: demoAccount})
+	m, err := p.Store().Wait(ctx, mailbox.Query{World: p.WorldName(), Account: demoAccount})
 	if err != nil {
 		return faultError{err}
 	}
@@ -79,7 +79,7 @@ func (c *demoCommand) click(ctx context.Context, s streams, p *provider.Provider
 	if err != nil {
 		return faultError{err}
 	}
-	attempts, err := p.Store().Attempts(ctx, p.World(), click.ID)
+	attempts, err := p.Store().Attempts(ctx, p.WorldName(), click.ID)
 	if err != nil {
 		return faultError{err}
 	}

@@ -48,50 +48,50 @@ func FindAction(m mailbox.Message, button string) (int, error) {
 
 // Click presses the button of an action, and makes the request that it leads
 // to: when it returns, the first attempt has been made and recorded.
-func (p *Provider) Click(ctx context.Context, messageID string, action int) (mailbox.Click, error) {
-	return p.press(ctx, messageID, action, policy.DecideClick)
+func (w *World) Click(ctx context.Context, messageID string, action int) (mailbox.Click, error) {
+	return w.press(ctx, messageID, action, policy.DecideClick)
 }
 
 // Unsubscribe uses one-click unsubscription, likewise (RFC 8058).
-func (p *Provider) Unsubscribe(ctx context.Context, messageID string) (mailbox.Click, error) {
-	return p.press(ctx, messageID, mailbox.ActionUnsubscribe, policy.DecideUnsubscribe)
+func (w *World) Unsubscribe(ctx context.Context, messageID string) (mailbox.Click, error) {
+	return w.press(ctx, messageID, mailbox.ActionUnsubscribe, policy.DecideUnsubscribe)
 }
 
-func (p *Provider) press(ctx context.Context, messageID string, action int, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (mailbox.Click, error) {
-	click, err := p.decideClick(ctx, messageID, action, decide)
+func (w *World) press(ctx context.Context, messageID string, action int, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (mailbox.Click, error) {
+	click, err := w.decideClick(ctx, messageID, action, decide)
 	if err != nil || click.State != mailbox.ClickPending {
 		return click, err
 	}
-	if err := p.Drain(ctx); err != nil {
+	if err := w.Drain(ctx); err != nil {
 		return click, err
 	}
-	return p.clickNow(ctx, click)
+	return w.clickNow(ctx, click)
 }
 
 // decideClick judges a click, stores it and hands its request over. No other
 // click is judged meanwhile, or two could each be the first.
-func (p *Provider) decideClick(ctx context.Context, messageID string, action int, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (mailbox.Click, error) {
-	p.clicks.Lock()
-	defer p.clicks.Unlock()
-	m, err := p.store.Message(ctx, p.world, messageID)
+func (w *World) decideClick(ctx context.Context, messageID string, action int, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (mailbox.Click, error) {
+	w.clicks.Lock()
+	defer w.clicks.Unlock()
+	m, err := w.store.Message(ctx, w.name, messageID)
 	if err != nil {
 		return mailbox.Click{}, fmt.Errorf("looking up message %q: %w", messageID, err)
 	}
-	earlier, err := p.store.Clicks(ctx, p.world, messageID)
+	earlier, err := w.store.Clicks(ctx, w.name, messageID)
 	if err != nil {
 		return mailbox.Click{}, fmt.Errorf("looking up clicks on %q: %w", messageID, err)
 	}
-	evidence := policy.ClickEvidence{Message: m.Evidence, Action: action, At: p.clock.Now()}
+	evidence := policy.ClickEvidence{Message: m.Evidence, Action: action, At: w.clock.Now()}
 	// Dials are read when they matter: those of the request, at the click.
-	evidence.Message.Dials = p.dialsSet()
+	evidence.Message.Dials = w.dialsSet()
 	for _, c := range earlier {
 		if c.Action == action {
 			evidence.Earlier = appendEarlier(evidence.Earlier, c.State)
 		}
 	}
 	click := mailbox.Click{
-		World: p.world, ID: p.nextID("c"), MessageID: messageID, Action: action, At: evidence.At,
-		Verdict: decide(evidence, p.Registry()), State: mailbox.ClickRefused,
+		World: w.name, ID: w.nextID("c"), MessageID: messageID, Action: action, At: evidence.At,
+		Verdict: decide(evidence, w.Registry()), State: mailbox.ClickRefused,
 	}
 	switch click.Verdict.Answer {
 	case policy.ClickOpen:
@@ -99,16 +99,16 @@ func (p *Provider) decideClick(ctx context.Context, messageID string, action int
 	case policy.ClickFire:
 		click.State = mailbox.ClickPending
 	}
-	if err := p.store.PutClick(ctx, click); err != nil {
+	if err := w.store.PutClick(ctx, click); err != nil {
 		return mailbox.Click{}, fmt.Errorf("storing a click: %w", err)
 	}
 	if click.State != mailbox.ClickPending {
 		return click, nil
 	}
-	if err := p.submit(click); err != nil {
+	if err := w.submit(w.of(m.Account), click); err != nil {
 		// Nothing will ever be heard of it: a pending click would hold up
 		// every later one.
-		p.recordDone(dispatcher.Result{RequestID: click.ID, Outcome: dispatcher.OutcomeFailed})
+		w.recordDone(dispatcher.Result{RequestID: click.ID, Outcome: dispatcher.OutcomeFailed})
 		return click, err
 	}
 	return click, nil
@@ -130,8 +130,8 @@ func appendEarlier(list []policy.EarlierClick, s mailbox.ClickState) []policy.Ea
 }
 
 // clickNow returns a click as it stands now.
-func (p *Provider) clickNow(ctx context.Context, click mailbox.Click) (mailbox.Click, error) {
-	list, err := p.store.Clicks(ctx, p.world, click.MessageID)
+func (w *World) clickNow(ctx context.Context, click mailbox.Click) (mailbox.Click, error) {
+	list, err := w.store.Clicks(ctx, w.name, click.MessageID)
 	if err != nil {
 		return click, err
 	}
@@ -141,21 +141,21 @@ func (p *Provider) clickNow(ctx context.Context, click mailbox.Click) (mailbox.C
 	return click, mailbox.ErrNotFound
 }
 
-// submit hands the request of a click to the dispatcher.
-func (p *Provider) submit(click mailbox.Click) error {
-	p.mu.Lock()
-	p.pending[click.ID] = click
-	p.mu.Unlock()
-	d, err := p.dispatching()
+// submit hands the request of a click in one of p's accounts to the dispatcher.
+func (w *World) submit(p *Provider, click mailbox.Click) error {
+	w.mu.Lock()
+	w.pending[click.ID] = click
+	w.mu.Unlock()
+	d, err := w.dispatching()
 	if err != nil {
 		return err
 	}
 	plan := click.Verdict.Request
 	r := dispatcher.Request{
 		ID: click.ID, Queue: click.MessageID + "/" + strconv.Itoa(click.Action),
-		Method: plan.Method, URL: plan.URL, Body: []byte(plan.Body), Retry: p.retryDials(),
+		Method: plan.Method, URL: plan.URL, Body: []byte(plan.Body), Retry: w.retryDials(),
 	}
-	if durations := p.dialsSet().Durations(policy.DialTimeout); len(durations) > 0 {
+	if durations := w.dialsSet().Durations(policy.DialTimeout); len(durations) > 0 {
 		r.Timeout = durations[0]
 	}
 	if plan.Form {
@@ -178,8 +178,8 @@ func (p *Provider) submit(click mailbox.Click) error {
 }
 
 // retryDials is what is retried, as the dials stand now.
-func (p *Provider) retryDials() *dispatcher.Retry {
-	dials := p.dialsSet()
+func (w *World) retryDials() *dispatcher.Retry {
+	dials := w.dialsSet()
 	return &dispatcher.Retry{
 		Schedule:        dials.Durations(policy.DialRetrySchedule),
 		ServerErrors:    dials.Get(policy.DialRetryServer) == "yes",
@@ -191,33 +191,33 @@ func (p *Provider) retryDials() *dispatcher.Retry {
 // dispatching returns the dispatcher. It is made at the first request, because
 // reading the machine's trusted authorities takes longer than everything else
 // at the start.
-func (p *Provider) dispatching() (*dispatcher.Dispatcher, error) {
-	p.making.Lock()
-	defer p.making.Unlock()
-	if d := p.dispatch.Load(); d != nil {
+func (w *World) dispatching() (*dispatcher.Dispatcher, error) {
+	w.making.Lock()
+	defer w.making.Unlock()
+	if d := w.dispatch.Load(); d != nil {
 		return d, nil
 	}
 	roots := x509.NewCertPool()
-	if p.roots != nil {
-		others, err := p.roots()
+	if w.roots != nil {
+		others, err := w.roots()
 		if err != nil {
 			return nil, err
 		}
 		roots = others.Clone()
 	}
-	roots.AppendCertsFromPEM(p.ca.PEM())
+	roots.AppendCertsFromPEM(w.ca.PEM())
 	d, err := dispatcher.New(dispatcher.Options{
-		Now: p.clock.Now, Guard: p.guard, RootCAs: roots, Logger: p.log,
-		OnAttempt: p.recordAttempt, OnDone: p.recordDone,
+		Now: w.clock.Now, Guard: w.guard, RootCAs: roots, Logger: w.log,
+		OnAttempt: w.recordAttempt, OnDone: w.recordDone,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.dispatch.Store(d)
-	if p.clock.Runs() {
-		p.owned.Go(func() {
+	w.dispatch.Store(d)
+	if w.clock.Runs() {
+		w.owned.Go(func() {
 			// It ends with the provider's context, and has no other error.
-			_ = d.Run(p.ctx)
+			_ = d.Run(w.ctx)
 		})
 	}
 	return d, nil
@@ -227,13 +227,13 @@ func (p *Provider) dispatching() (*dispatcher.Dispatcher, error) {
 // before, it returns with ctx's error, and the attempts go on: a caller that
 // stops waiting must not have a request cut off that the service may already
 // have carried out.
-func (p *Provider) Drain(ctx context.Context) error {
-	d := p.dispatch.Load()
+func (w *World) Drain(ctx context.Context) error {
+	d := w.dispatch.Load()
 	if d == nil {
 		return nil
 	}
 	drained := make(chan error, 1)
-	p.owned.Go(func() { drained <- d.RunDue(p.ctx) })
+	w.owned.Go(func() { drained <- d.RunDue(w.ctx) })
 	select {
 	case err := <-drained:
 		return err
@@ -245,41 +245,41 @@ func (p *Provider) Drain(ctx context.Context) error {
 // Advance moves the clock forward and makes the attempts that then are due. A
 // standing clock stops where each falls due, so that it is made at its time; a
 // running one jumps.
-func (p *Provider) Advance(ctx context.Context, by time.Duration) error {
+func (w *World) Advance(ctx context.Context, by time.Duration) error {
 	if by < 0 {
 		return errors.New("the clock does not go back")
 	}
-	d := p.dispatch.Load()
-	if d == nil || p.clock.Runs() {
-		p.clock.Advance(by)
+	d := w.dispatch.Load()
+	if d == nil || w.clock.Runs() {
+		w.clock.Advance(by)
 		if d != nil {
 			d.Wake() // Its timer was set by the clock as it was.
 		}
-		return p.Drain(ctx)
+		return w.Drain(ctx)
 	}
-	end := p.clock.Now().Add(by)
+	end := w.clock.Now().Add(by)
 	for next, ok := d.Due(); ok && !next.After(end); next, ok = d.Due() {
-		if next.After(p.clock.Now()) {
-			p.clock.Set(next)
+		if next.After(w.clock.Now()) {
+			w.clock.Set(next)
 		}
-		if err := p.Drain(ctx); err != nil {
+		if err := w.Drain(ctx); err != nil {
 			return err
 		}
 	}
-	p.clock.Set(end)
+	w.clock.Set(end)
 	return nil
 }
 
 // recordAttempt stores an attempt beside its click.
-func (p *Provider) recordAttempt(a dispatcher.Attempt) {
-	p.mu.Lock()
-	click, ok := p.pending[a.RequestID]
-	p.mu.Unlock()
+func (w *World) recordAttempt(a dispatcher.Attempt) {
+	w.mu.Lock()
+	click, ok := w.pending[a.RequestID]
+	w.mu.Unlock()
 	if !ok {
 		return
 	}
 	row := mailbox.Attempt{
-		World: p.world, ID: a.ID, ClickID: click.ID, N: a.N, At: a.At,
+		World: w.name, ID: a.ID, ClickID: click.ID, N: a.N, At: a.At,
 		Method: click.Verdict.Request.Method, URL: click.Verdict.Request.URL,
 		Sent: a.Sent, Addr: a.Addr, Status: a.Status, Body: a.Body, BodyTruncated: a.BodyTruncated,
 		Took: a.Took, Error: a.Error, Reason: string(a.Reason), Outcome: string(a.Outcome),
@@ -288,22 +288,22 @@ func (p *Provider) recordAttempt(a dispatcher.Attempt) {
 		row.Header = append(row.Header, mailbox.Field(f))
 	}
 	// The record is made whatever becomes of the caller.
-	if err := p.store.PutAttempt(context.WithoutCancel(p.ctx), row); err != nil && !errors.Is(err, mailbox.ErrNotFound) {
-		p.log.Error("storing an attempt", slog.Any("error", err))
+	if err := w.store.PutAttempt(context.WithoutCancel(w.ctx), row); err != nil && !errors.Is(err, mailbox.ErrNotFound) {
+		w.log.Error("storing an attempt", slog.Any("error", err))
 	}
-	if p.onAttempt != nil {
-		p.told.Lock()
-		defer p.told.Unlock()
-		p.onAttempt(click, row)
+	if w.onAttempt != nil {
+		w.told.Lock()
+		defer w.told.Unlock()
+		w.onAttempt(click, row)
 	}
 }
 
 // recordDone stores how a click's request ended.
-func (p *Provider) recordDone(r dispatcher.Result) {
-	p.mu.Lock()
-	click, ok := p.pending[r.RequestID]
-	delete(p.pending, r.RequestID)
-	p.mu.Unlock()
+func (w *World) recordDone(r dispatcher.Result) {
+	w.mu.Lock()
+	click, ok := w.pending[r.RequestID]
+	delete(w.pending, r.RequestID)
+	w.mu.Unlock()
 	if !ok {
 		return
 	}
@@ -316,29 +316,29 @@ func (p *Provider) recordDone(r dispatcher.Result) {
 		click.State = mailbox.ClickFailed
 	}
 	// A message that was evicted meanwhile has taken its clicks along.
-	if err := p.store.UpdateClick(context.WithoutCancel(p.ctx), click); err != nil && !errors.Is(err, mailbox.ErrNotFound) {
-		p.log.Error("storing the end of a click", slog.Any("error", err))
+	if err := w.store.UpdateClick(context.WithoutCancel(w.ctx), click); err != nil && !errors.Is(err, mailbox.ErrNotFound) {
+		w.log.Error("storing the end of a click", slog.Any("error", err))
 	}
 }
 
 // Route sends action requests for a host to an address, host and port.
-func (p *Provider) Route(host, addr string) error { return p.guard.Route(host, addr) }
+func (w *World) Route(host, addr string) error { return w.guard.Route(host, addr) }
 
 // Allow lets action requests go to a host where it really is.
-func (p *Provider) Allow(host string) error { return p.guard.Allow(host) }
+func (w *World) Allow(host string) error { return w.guard.Allow(host) }
 
 // AddService puts up a fake service in the process, and routes its host to it.
-func (p *Provider) AddService(s Service) error {
-	host, err := p.services.add(s)
+func (w *World) AddService(s Service) error {
+	host, err := w.services.add(s)
 	if err != nil {
 		return fmt.Errorf("endpoint %q: %w", s.URL, err)
 	}
-	return p.guard.RouteConn(host, p.services.dial)
+	return w.guard.RouteConn(host, w.services.dial)
 }
 
 // lookup finds the addresses of hosts that are allowed by name.
-func (p *Provider) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	found, err := p.resolver.LookupIPAddr(ctx, host)
+func (w *World) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	found, err := w.resolver.LookupIPAddr(ctx, host)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func TestClicksAtOnce(t *testing.T) {
 	if succeeded != 1 || told.Load() != 1 {
 		t.Errorf("%d clicks succeeded, with %d attempts", succeeded, told.Load())
 	}
-	list, err := p.Store().Clicks(t.Context(), p.World(), m.ID)
+	list, err := p.Store().Clicks(t.Context(), p.WorldName(), m.ID)
 	if err != nil || len(list) != clicks {
 		t.Errorf("%d clicks are kept, %v", len(list), err)
 	}
@@ -271,7 +271,7 @@ func TestClickWithoutRoots(t *testing.T) {
 	if _, err := p.Click(t.Context(), m.ID, 0); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	if list, err := p.Store().Clicks(t.Context(), p.World(), m.ID); err != nil || len(list) != 1 || list[0].State != mailbox.ClickFailed {
+	if list, err := p.Store().Clicks(t.Context(), p.WorldName(), m.ID); err != nil || len(list) != 1 || list[0].State != mailbox.ClickFailed {
 		t.Errorf("clicks are %+v, %v", list, err)
 	}
 	if c, err := p.Click(t.Context(), m.ID, 0); err != nil || c.State != mailbox.ClickSucceeded {

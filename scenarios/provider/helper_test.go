@@ -84,7 +84,7 @@ func delivered(t testing.TB, p *provider.Provider, raw []byte) mailbox.Message {
 
 func messages(t testing.TB, p *provider.Provider, q mailbox.Query) []mailbox.Message {
 	t.Helper()
-	q.World = p.World()
+	q.World = p.WorldName()
 	list, err := p.Store().Messages(context.WithoutCancel(t.Context()), q)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func messages(t testing.TB, p *provider.Provider, q mailbox.Query) []mailbox.Mes
 // attempts returns the attempts of a click.
 func attempts(t testing.TB, p *provider.Provider, clickID string) []mailbox.Attempt {
 	t.Helper()
-	list, err := p.Store().Attempts(t.Context(), p.World(), clickID)
+	list, err := p.Store().Attempts(t.Context(), p.WorldName(), clickID)
 	if err != nil {
 		t.Fatal(err)
 	}

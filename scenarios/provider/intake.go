@@ -30,8 +30,10 @@ func (in intake) Rcpt(_ context.Context, _ *smtpserver.Envelope, rcpt string) *s
 		return nil
 	}
 	r := policy.ReplyNoSuchUser()
-	if domain := message.DomainOf(rcpt); domain != in.p.domain && domain != "" {
-		r = policy.ReplyNoSuchDomain(domain)
+	if domain := message.DomainOf(rcpt); domain != "" {
+		if _, ok := in.p.Provider(domain); !ok {
+			r = policy.ReplyNoSuchDomain(domain)
+		}
 	}
 	return &smtpserver.Reply{Code: r.Code, Enhanced: r.Enhanced, Lines: r.Lines}
 }
@@ -72,13 +74,13 @@ func (in intake) Deliver(ctx context.Context, e smtpserver.Envelope, raw []byte)
 
 // answer is what is said on the wire: the verdict's reply when the provider
 // enforces it, else that of an accepted message.
-func (p *Provider) answer(v policy.Verdict) policy.Reply {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.enforce {
+func (w *World) answer(v policy.Verdict) policy.Reply {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.enforce {
 		return v.Reply
 	}
-	return policy.ReplyAccepted(p.clock.Now())
+	return policy.ReplyAccepted(w.clock.Now())
 }
 
 // Examine judges a message for one account without storing it. The account
@@ -103,8 +105,8 @@ func (p *Provider) judge(ctx context.Context, a policy.Arrival, rcpts []string, 
 		seen[account.Address] = true
 		a.Rcpt = rcpt
 		rows = append(rows, mailbox.Message{
-			World: p.world, ID: p.nextID("m"), Account: account.Address, ReceivedAt: now, Raw: raw,
-			Evidence: policy.Evidence{World: p.world, At: now, Arrival: a, Account: account, Dials: p.dialsSet()},
+			World: p.name, ID: p.nextID("m"), Account: account.Address, ReceivedAt: now, Raw: raw,
+			Evidence: policy.Evidence{World: p.name, At: now, Arrival: a, Account: account, Dials: p.dialsSet()},
 		})
 	}
 	p.fill(ctx, rows, raw)
@@ -122,14 +124,14 @@ const lookupTime = 30 * time.Second
 
 // fill adds what a look at the message says. A fault of ours in reading it
 // must not lose the message: it is kept, with the fault as its problem.
-func (p *Provider) fill(ctx context.Context, rows []mailbox.Message, raw []byte) {
+func (w *World) fill(ctx context.Context, rows []mailbox.Message, raw []byte) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			for i := range rows {
 				rows[i].Problem = fmt.Sprintf("reading the message: %v", fault)
 				rows[i].Evidence.Header.Problems = append(rows[i].Evidence.Header.Problems, policy.Problem{Code: policy.ProblemNotProcessed, Text: rows[i].Problem})
 			}
-			p.log.Error("reading a message", slog.String("message", rows[0].ID), slog.Any("fault", fault))
+			w.log.Error("reading a message", slog.String("message", rows[0].ID), slog.Any("fault", fault))
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
@@ -137,10 +139,10 @@ func (p *Provider) fill(ctx context.Context, rows []mailbox.Message, raw []byte)
 	m := message.Parse(raw)
 	header := m.Header()
 	found := markup.Extract(m)
-	resolver := p.resolver.Record()
-	auth := p.verifier(resolver).Authenticate(ctx, rows[0].Evidence.Arrival, m)
+	resolver := w.resolver.Record()
+	auth := w.verifier(resolver).Authenticate(ctx, rows[0].Evidence.Arrival, m)
 	questions := questionsOf(resolver)
-	earlier := p.earlierURLs(ctx, found)
+	earlier := w.earlierURLs(ctx, found)
 	for i := range rows {
 		e := &rows[i].Evidence
 		e.Header, e.Auth, e.Markup, e.EarlierURLs = header, auth, found, earlier
@@ -149,10 +151,10 @@ func (p *Provider) fill(ctx context.Context, rows []mailbox.Message, raw []byte)
 	}
 }
 
-func (p *Provider) verifier(r mailauth.Resolver) *mailauth.Verifier {
-	dials := p.dialsSet()
+func (w *World) verifier(r mailauth.Resolver) *mailauth.Verifier {
+	dials := w.dialsSet()
 	return &mailauth.Verifier{
-		Resolver: r, Now: p.clock.Now, Keys: p.dkimKeys,
+		Resolver: r, Now: w.clock.Now, Keys: w.dkimKeys,
 		Profile: mailauth.Profile(dials.Get(policy.DialProfile)), Discovery: mailauth.Discovery(dials.Get(policy.DialOrgDomain)),
 	}
 }
@@ -168,7 +170,7 @@ func questionsOf(r *dnszone.Resolver) []mailbox.Question {
 
 // earlierURLs returns those handler URLs of a message that another one
 // carried before.
-func (p *Provider) earlierURLs(ctx context.Context, m policy.Markup) []string {
+func (w *World) earlierURLs(ctx context.Context, m policy.Markup) []string {
 	var urls []string
 	for _, a := range m.Actions {
 		for _, h := range a.Handlers {
@@ -178,16 +180,16 @@ func (p *Provider) earlierURLs(ctx context.Context, m policy.Markup) []string {
 	if len(urls) == 0 {
 		return nil
 	}
-	seen, err := p.store.SeenURLs(ctx, p.world, urls)
+	seen, err := w.store.SeenURLs(ctx, w.name, urls)
 	if err != nil {
-		p.log.Error("looking up URLs", slog.Any("error", err))
+		w.log.Error("looking up URLs", slog.Any("error", err))
 	}
 	return seen
 }
 
 // account finds the account that an address leads to. Local parts are
 // compared without case, and what follows a "+" is ignored, as Gmail does.
-// Every provider has a postmaster (RFC 5321 4.5.1).
+// Every provider has a postmaster (RFC 5321 4.5.1); without a domain it is p's.
 func (p *Provider) account(rcpt string) (policy.Account, bool) {
 	i := strings.LastIndexByte(rcpt, '@')
 	local, domain := rcpt, p.domain
@@ -195,19 +197,19 @@ func (p *Provider) account(rcpt string) (policy.Account, bool) {
 		local, domain = rcpt[:i], message.DomainOf(rcpt)
 	}
 	local = strings.ToLower(local)
-	if domain != p.domain {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byDomain[domain] == nil {
 		return policy.Account{}, false
 	}
 	if local == "postmaster" {
-		return policy.Account{Address: "postmaster@" + p.domain}, true
+		return policy.Account{Address: "postmaster@" + domain}, true
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if a, ok := p.accounts[local]; ok {
+	if a, ok := p.accounts[local+"@"+domain]; ok {
 		return a, true
 	}
 	if plus := strings.IndexByte(local, '+'); plus > 0 {
-		a, ok := p.accounts[local[:plus]]
+		a, ok := p.accounts[local[:plus]+"@"+domain]
 		return a, ok
 	}
 	return policy.Account{}, false
@@ -215,15 +217,15 @@ func (p *Provider) account(rcpt string) (policy.Account, bool) {
 
 // nextID returns the next id of a kind: they count up, so that a scenario
 // gives the same ones on every run.
-func (p *Provider) nextID(kind string) string {
-	return kind + strconv.FormatInt(p.ids.Add(1), 10)
+func (w *World) nextID(kind string) string {
+	return kind + strconv.FormatInt(w.ids.Add(1), 10)
 }
 
 // peerAs is the address that a client's address stands for.
-func (p *Provider) peerAs(a netip.Addr) netip.Addr {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if as, ok := p.peers[a]; ok {
+func (w *World) peerAs(a netip.Addr) netip.Addr {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if as, ok := w.peers[a]; ok {
 		return as
 	}
 	return a

@@ -56,7 +56,7 @@ func TestImpatientClickIsOneRequest(t *testing.T) {
 	if err := p.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	list, err := p.Store().Clicks(t.Context(), p.World(), m.ID)
+	list, err := p.Store().Clicks(t.Context(), p.WorldName(), m.ID)
 	if err != nil || list[0].State != mailbox.ClickSucceeded {
 		t.Errorf("the click ended as %+v, %v", list, err)
 	}

@@ -18,15 +18,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/receiver/dnszone"
-	"github.com/doppelbox/doppelbox/receiver/mailauth"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 	"github.com/doppelbox/doppelbox/receiver/smtpserver"
 )
@@ -68,83 +63,39 @@ type Options struct {
 }
 
 // Provider is one running provider. It is safe for concurrent use. The caller
-// must call Close.
+// must call Close on the first one of a world, which closes all of them.
 type Provider struct {
-	world, domain string
-	clock         *Clock
-	log           *slog.Logger
-	store         mailbox.Store
-	zone          *dnszone.Zone
-	resolver      *dnszone.Resolver
-	dkimKeys      *mailauth.KeyCache
-	smtp          *smtpserver.Server
-	keys          *keys.Set
-	ca            *keys.CA
-	http          *http.Server
-	services      *services
-	guard         *dispatcher.Guard
-	dispatch      atomic.Pointer[dispatcher.Dispatcher] // Nil before the first request.
-	making        sync.Mutex                            // Held while dispatch is made.
-	roots         func() (*x509.CertPool, error)
-	onMessage     func(mailbox.Message)
-	onAttempt     func(mailbox.Click, mailbox.Attempt)
-	proxyFrom     []netip.Prefix
-
-	ids     atomic.Int64
-	full    atomic.Bool // The store has begun to forget, and that was said.
-	told    sync.Mutex  // Held while OnMessage or OnAttempt runs.
-	clicks  sync.Mutex  // Held from the decision on a click until it is stored.
-	owned   sync.WaitGroup
-	ctx     context.Context // Ends with Close.
-	stop    context.CancelFunc
-	closing sync.Once
-
-	mu       sync.Mutex // Guards what follows.
-	accounts map[string]policy.Account
-	registry policy.Registry
-	peers    map[netip.Addr]netip.Addr
-	dials    policy.Dials
-	enforce  bool
-	pending  map[string]mailbox.Click // By request id, which is the click's.
+	*World
+	domain string
+	smtp   *smtpserver.Server
+	keys   *keys.Set
+	http   *http.Server
 }
 
-// New makes a provider. It listens nowhere until it is told to serve.
+// New makes a provider in a world of its own. It listens nowhere until it is
+// told to serve.
 func New(o Options) (*Provider, error) {
-	p := &Provider{
-		world: cmp.Or(o.World, DefaultWorld), domain: strings.ToLower(cmp.Or(o.Domain, DefaultDomain)),
-		clock: o.Clock, log: o.Logger, store: o.Store, zone: dnszone.New(), roots: o.Roots,
-		onMessage: o.OnMessage, onAttempt: o.OnAttempt, enforce: o.Enforce, proxyFrom: o.ProxyFrom,
-		accounts: map[string]policy.Account{}, peers: map[netip.Addr]netip.Addr{}, dials: policy.Dials{},
-		pending: map[string]mailbox.Click{}, dkimKeys: mailauth.NewKeyCache(),
-	}
-	if p.clock == nil {
-		p.clock = RunningClock(time.Now)
-	}
-	if p.log == nil {
-		p.log = slog.New(slog.DiscardHandler)
-	}
-	if p.store == nil {
-		p.store = mailbox.NewMemory(mailbox.Limits{})
-	}
-	p.ctx, p.stop = context.WithCancel(context.Background())
-	p.resolver = dnszone.NewResolver(p.zone, dnszone.Options{Upstream: o.Upstream, Delay: waitOn(p.clock), Now: p.clock.Now})
-	var err error
-	if p.ca, err = keys.NewCA(keys.CAOptions{}); err != nil {
+	w, err := newWorld(o)
+	if err != nil {
 		return nil, err
 	}
-	if p.keys, err = keys.New(keys.Options{Now: p.clock.Now}); err != nil {
-		return nil, err
+	p, err := w.addProvider(cmp.Or(o.Domain, DefaultDomain), keys.Options{Now: w.clock.Now})
+	if err != nil {
+		return nil, errors.Join(err, w.close())
 	}
-	if p.services, err = newServices(p.ca, p.clock.Now); err != nil {
-		return nil, err
-	}
-	if err := p.newSMTP(); err != nil {
-		return nil, errors.Join(err, p.services.close())
-	}
-	p.guard = dispatcher.NewGuard(dispatcher.GuardOptions{Resolve: p.lookup, RoutedOnly: o.RoutedOnly})
-	p.http = &http.Server{Handler: p.keys.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)}
 	return p, nil
 }
+
+// Beside makes another provider in the same world, with keys and an issuer of
+// its own: what only the first one trusts does not trust it.
+func (p *Provider) Beside(domain string) (*Provider, error) {
+	return p.addProvider(domain, keys.Options{
+		Now: p.clock.Now, Issuer: "https://accounts." + domain, AuthorizedParty: "actions@" + domain, Subject: defaultOtherSubject,
+	})
+}
+
+// defaultOtherSubject is the sub of every provider but the first.
+const defaultOtherSubject = "200000000000000000002"
 
 func (p *Provider) newSMTP() error {
 	config, err := p.ca.TLSConfig("mx."+p.domain, "localhost", "127.0.0.1", "::1")
@@ -193,53 +144,46 @@ func (p *Provider) ServeCertificates(l net.Listener) error {
 	return nil
 }
 
-// Close stops serving, lets deliveries in progress end, and waits for all of
-// it. It may be called more than once.
-func (p *Provider) Close() error {
-	var err error
-	p.closing.Do(func() {
-		p.stop()
-		err = errors.Join(p.smtp.Close(), p.http.Close(), p.services.close())
-		p.owned.Wait()
-	})
-	return err
-}
+// Close stops serving, for every provider of the world, lets deliveries in
+// progress end, and waits for all of it. It may be called more than once.
+func (p *Provider) Close() error { return p.close() }
 
-// World returns the name of the provider's world.
-func (p *Provider) World() string { return p.world }
+// WorldName returns the name of the world, which every row of its store has.
+func (w *World) WorldName() string { return w.name }
 
 // Domain returns the domain of the provider's accounts.
 func (p *Provider) Domain() string { return p.domain }
 
 // Clock returns the provider's clock. To move it, call Advance: that also does
 // what falls due.
-func (p *Provider) Clock() *Clock { return p.clock }
+func (w *World) Clock() *Clock { return w.clock }
 
 // Zone returns the zone that the provider's look-ups are answered from.
-func (p *Provider) Zone() *dnszone.Zone { return p.zone }
+func (w *World) Zone() *dnszone.Zone { return w.zone }
 
 // Store returns the store that keeps the provider's mail.
-func (p *Provider) Store() mailbox.Store { return p.store }
+func (w *World) Store() mailbox.Store { return w.store }
 
 // Keys returns the keys that sign the provider's tokens.
 func (p *Provider) Keys() *keys.Set { return p.keys }
 
 // CA returns the authority of the provider's certificates.
-func (p *Provider) CA() *keys.CA { return p.ca }
+func (w *World) CA() *keys.CA { return w.ca }
 
-// AddAccount makes an account. Its domain must be the provider's.
-func (p *Provider) AddAccount(address string) error {
+// AddAccount makes an account at the provider of its domain.
+func (w *World) AddAccount(address string) error {
 	local, domain, ok := cutLast(address, '@')
 	if !ok || local == "" {
 		return fmt.Errorf("account %q has no local part and domain", address)
 	}
-	if !strings.EqualFold(domain, p.domain) {
-		return fmt.Errorf("account %q is not of the provider's domain %s", address, p.domain)
+	p, ok := w.Provider(domain)
+	if !ok {
+		return fmt.Errorf("account %q is not of the provider's domain %s", address, w.Providers()[0].domain)
 	}
-	local = strings.ToLower(local)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.accounts[local] = policy.Account{Address: local + "@" + p.domain}
+	name := strings.ToLower(local) + "@" + p.domain
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.accounts[name] = policy.Account{Address: name}
 	return nil
 }
 
@@ -252,11 +196,11 @@ func cutLast(s string, b byte) (before, after string, ok bool) {
 }
 
 // Accounts returns the addresses of all accounts, sorted.
-func (p *Provider) Accounts() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := make([]string, 0, len(p.accounts))
-	for _, a := range p.accounts {
+func (w *World) Accounts() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make([]string, 0, len(w.accounts))
+	for _, a := range w.accounts {
 		list = append(list, a.Address)
 	}
 	slices.Sort(list)
@@ -264,56 +208,56 @@ func (p *Provider) Accounts() []string {
 }
 
 // Register adds a registration.
-func (p *Provider) Register(r policy.Registration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (w *World) Register(r policy.Registration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	// A new slice: judgements under way keep the one they have.
-	p.registry = append(slices.Clone(p.registry), r)
+	w.registry = append(slices.Clone(w.registry), r)
 }
 
 // Registry returns the registrations.
-func (p *Provider) Registry() policy.Registry {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.registry
+func (w *World) Registry() policy.Registry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.registry
 }
 
 // SetDial sets a dial. The error of an unknown one is policy.UnknownDialError.
-func (p *Provider) SetDial(name, value string) error {
+func (w *World) SetDial(name, value string) error {
 	id, value, err := policy.ParseDial(name, value)
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	dials := make(policy.Dials, len(p.dials)+1)
-	for k, v := range p.dials {
+	w.mu.Lock()
+	dials := make(policy.Dials, len(w.dials)+1)
+	for k, v := range w.dials {
 		dials[k] = v
 	}
 	dials[id] = value
-	p.dials = dials
-	p.mu.Unlock()
+	w.dials = dials
+	w.mu.Unlock()
 	return nil
 }
 
 // dialsSet returns the dials that were set. It must not be changed.
-func (p *Provider) dialsSet() policy.Dials {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.dials
+func (w *World) dialsSet() policy.Dials {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dials
 }
 
 // Enforce says whether verdicts are answered on the wire.
-func (p *Provider) Enforce(yes bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.enforce = yes
+func (w *World) Enforce(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.enforce = yes
 }
 
 // Enforces says whether verdicts are answered on the wire.
-func (p *Provider) Enforces() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.enforce
+func (w *World) Enforces() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.enforce
 }
 
 // ParseNetwork reads a network, or a single address.
@@ -325,36 +269,36 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 }
 
 // MapPeer lets connections from one address count as from another.
-func (p *Provider) MapPeer(from, as netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.peers[from] = as
+func (w *World) MapPeer(from, as netip.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.peers[from] = as
 }
 
 // NamePeer publishes a name for an address, in both directions.
-func (p *Provider) NamePeer(addr netip.Addr, name string) error {
-	return errors.Join(p.zone.AddPTR(addr, name), p.zone.AddA(name, addr))
+func (w *World) NamePeer(addr netip.Addr, name string) error {
+	return errors.Join(w.zone.AddPTR(addr, name), w.zone.AddA(name, addr))
 }
 
 // announce tells whoever asked of stored messages, and, once, that the store
 // has begun to forget.
-func (p *Provider) announce(ctx context.Context, rows []mailbox.Message) {
-	if !p.full.Load() {
-		if n, err := p.store.Evicted(ctx, p.world); err == nil && n > 0 && !p.full.Swap(true) {
-			p.log.Warn("the store is full: from now on the oldest message is forgotten for each new one")
+func (w *World) announce(ctx context.Context, rows []mailbox.Message) {
+	if !w.full.Load() {
+		if n, err := w.store.Evicted(ctx, w.name); err == nil && n > 0 && !w.full.Swap(true) {
+			w.log.Warn("the store is full: from now on the oldest message is forgotten for each new one")
 		}
 	}
-	if p.onMessage == nil {
+	if w.onMessage == nil {
 		return
 	}
-	p.told.Lock()
-	defer p.told.Unlock()
+	w.told.Lock()
+	defer w.told.Unlock()
 	for _, row := range rows {
 		// As it was stored, with its place among all messages. One that was
 		// forgotten meanwhile is told of as it came.
-		if stored, err := p.store.Message(ctx, p.world, row.ID); err == nil {
+		if stored, err := w.store.Message(ctx, w.name, row.ID); err == nil {
 			row = stored
 		}
-		p.onMessage(row)
+		w.onMessage(row)
 	}
 }

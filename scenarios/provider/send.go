@@ -188,7 +188,7 @@ func (p *Provider) Deliver(ctx context.Context, peer netip.Addr, m Mail, useTLS 
 	if slices.ContainsFunc(p.proxyFrom, func(n netip.Prefix) bool { return n.Contains(peer.Unmap()) }) {
 		return Delivery{}, fmt.Errorf("%s is a proxy, and not the client behind it: name a peer outside of proxy-from", peer)
 	}
-	before, err := p.store.LastSeq(ctx, p.world)
+	before, err := p.store.LastSeq(ctx, p.name)
 	if err != nil {
 		return Delivery{}, err
 	}
@@ -201,7 +201,7 @@ func (p *Provider) Deliver(ctx context.Context, peer netip.Addr, m Mail, useTLS 
 	if err != nil {
 		return Delivery{}, err
 	}
-	list, err := p.store.Messages(ctx, mailbox.Query{World: p.world, AfterSeq: before, Refused: true})
+	list, err := p.store.Messages(ctx, mailbox.Query{World: p.name, AfterSeq: before, Refused: true})
 	// Others may deliver meanwhile; every reply ends with the session's id.
 	last := reply.Lines[len(reply.Lines)-1]
 	list = slices.DeleteFunc(list, func(m mailbox.Message) bool { return !strings.Contains(last, m.Evidence.Arrival.Session) })

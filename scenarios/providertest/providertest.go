@@ -215,7 +215,7 @@ func (in *Inbox) Next(ctx context.Context) Message {
 	in.p.t.Helper()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	m, err := in.p.Store().Wait(ctx, mailbox.Query{World: in.p.World(), Account: in.account, AfterSeq: in.seen})
+	m, err := in.p.Store().Wait(ctx, mailbox.Query{World: in.p.WorldName(), Account: in.account, AfterSeq: in.seen})
 	if err != nil {
 		in.p.t.Fatalf("waiting for mail to %s: %v%s", in.account, err, in.refused(ctx))
 	}
@@ -225,7 +225,7 @@ func (in *Inbox) Next(ctx context.Context) Message {
 
 // refused lists the mail that was refused, for the message of a failure.
 func (in *Inbox) refused(ctx context.Context) string {
-	list, err := in.p.Store().Messages(context.WithoutCancel(ctx), mailbox.Query{World: in.p.World(), Account: in.account, Refused: true})
+	list, err := in.p.Store().Messages(context.WithoutCancel(ctx), mailbox.Query{World: in.p.WorldName(), Account: in.account, Refused: true})
 	if err != nil {
 		return ""
 	}
@@ -287,7 +287,7 @@ func (m Message) Unsubscribe() Click {
 // Clicks returns all clicks on the message as they stand now, oldest first.
 func (m Message) Clicks() []Click {
 	m.p.t.Helper()
-	list, err := m.p.Store().Clicks(m.p.t.Context(), m.p.World(), m.ID)
+	list, err := m.p.Store().Clicks(m.p.t.Context(), m.p.WorldName(), m.ID)
 	if err != nil {
 		m.p.t.Fatalf("reading the clicks: %v", err)
 	}
@@ -302,7 +302,7 @@ func (p *Provider) attempts(c mailbox.Click, err error) Click {
 	p.t.Helper()
 	if err == nil {
 		var attempts []mailbox.Attempt
-		if attempts, err = p.Store().Attempts(p.t.Context(), p.World(), c.ID); err == nil {
+		if attempts, err = p.Store().Attempts(p.t.Context(), p.WorldName(), c.ID); err == nil {
 			return Click{Click: c, Attempts: attempts}
 		}
 	}

@@ -108,7 +108,7 @@ func (a api) steps(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a api) messages(w http.ResponseWriter, r *http.Request) {
-	q := mailbox.Query{World: a.p.World(), Account: r.URL.Query().Get("account"), Refused: r.URL.Query().Get("refused") == "yes"}
+	q := mailbox.Query{World: a.p.WorldName(), Account: r.URL.Query().Get("account"), Refused: r.URL.Query().Get("refused") == "yes"}
 	if text := r.URL.Query().Get("after"); text != "" {
 		after, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
@@ -143,7 +143,7 @@ func (a api) messages(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a api) find(w http.ResponseWriter, r *http.Request) (mailbox.Message, bool) {
-	m, err := a.p.Store().Message(r.Context(), a.p.World(), r.PathValue("id"))
+	m, err := a.p.Store().Message(r.Context(), a.p.WorldName(), r.PathValue("id"))
 	switch {
 	case errors.Is(err, mailbox.ErrNotFound):
 		problem(w, http.StatusNotFound, fmt.Sprintf("there is no message %q", r.PathValue("id")))
@@ -178,10 +178,10 @@ func (a api) clicks(w http.ResponseWriter, r *http.Request) {
 		mailbox.Click
 		Attempts []mailbox.Attempt `json:"attempts"`
 	}
-	list, err := a.p.Store().Clicks(r.Context(), a.p.World(), m.ID)
+	list, err := a.p.Store().Clicks(r.Context(), a.p.WorldName(), m.ID)
 	out := make([]click, 0, len(list))
 	for _, c := range list {
-		attempts, attemptsErr := a.p.Store().Attempts(r.Context(), a.p.World(), c.ID)
+		attempts, attemptsErr := a.p.Store().Attempts(r.Context(), a.p.WorldName(), c.ID)
 		err = errors.Join(err, attemptsErr)
 		out = append(out, click{c, attempts})
 	}

@@ -1,0 +1,147 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doppelbox/doppelbox/dispatcher"
+	"github.com/doppelbox/doppelbox/keys"
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/receiver/dnszone"
+	"github.com/doppelbox/doppelbox/receiver/mailauth"
+	"github.com/doppelbox/doppelbox/receiver/mailbox"
+)
+
+// World is what the providers of one world share: all but their domain, their
+// SMTP server and their keys.
+type World struct {
+	name      string
+	clock     *Clock
+	log       *slog.Logger
+	store     mailbox.Store
+	zone      *dnszone.Zone
+	resolver  *dnszone.Resolver
+	dkimKeys  *mailauth.KeyCache
+	ca        *keys.CA
+	services  *services
+	guard     *dispatcher.Guard
+	dispatch  atomic.Pointer[dispatcher.Dispatcher] // Nil before the first request.
+	making    sync.Mutex                            // Held while dispatch is made.
+	roots     func() (*x509.CertPool, error)
+	onMessage func(mailbox.Message)
+	onAttempt func(mailbox.Click, mailbox.Attempt)
+	proxyFrom []netip.Prefix
+
+	ids     atomic.Int64
+	full    atomic.Bool // The store has begun to forget, and that was said.
+	told    sync.Mutex  // Held while OnMessage or OnAttempt runs.
+	clicks  sync.Mutex  // Held from the decision on a click until it is stored.
+	owned   sync.WaitGroup
+	ctx     context.Context // Ends with close.
+	stop    context.CancelFunc
+	closing sync.Once
+
+	mu        sync.Mutex           // Guards what follows.
+	providers []*Provider          // The first one first.
+	byDomain  map[string]*Provider // The same.
+	accounts  map[string]policy.Account
+	registry  policy.Registry
+	peers     map[netip.Addr]netip.Addr
+	dials     policy.Dials
+	enforce   bool
+	pending   map[string]mailbox.Click // By request id, which is the click's.
+}
+
+func newWorld(o Options) (*World, error) {
+	w := &World{
+		name: cmp.Or(o.World, DefaultWorld), clock: o.Clock, log: o.Logger, store: o.Store, zone: dnszone.New(), roots: o.Roots,
+		onMessage: o.OnMessage, onAttempt: o.OnAttempt, enforce: o.Enforce, proxyFrom: o.ProxyFrom,
+		byDomain: map[string]*Provider{}, accounts: map[string]policy.Account{}, peers: map[netip.Addr]netip.Addr{}, dials: policy.Dials{},
+		pending: map[string]mailbox.Click{}, dkimKeys: mailauth.NewKeyCache(),
+	}
+	if w.clock == nil {
+		w.clock = RunningClock(time.Now)
+	}
+	if w.log == nil {
+		w.log = slog.New(slog.DiscardHandler)
+	}
+	if w.store == nil {
+		w.store = mailbox.NewMemory(mailbox.Limits{})
+	}
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	w.resolver = dnszone.NewResolver(w.zone, dnszone.Options{Upstream: o.Upstream, Delay: waitOn(w.clock), Now: w.clock.Now})
+	w.guard = dispatcher.NewGuard(dispatcher.GuardOptions{Resolve: w.lookup, RoutedOnly: o.RoutedOnly})
+	var err error
+	if w.ca, err = keys.NewCA(keys.CAOptions{}); err != nil {
+		return nil, err
+	}
+	if w.services, err = newServices(w.ca, w.clock.Now); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// addProvider makes a provider of the world. Its keys are made when they are
+// first needed.
+func (w *World) addProvider(domain string, o keys.Options) (*Provider, error) {
+	p := &Provider{World: w, domain: strings.ToLower(domain)}
+	var err error
+	if p.keys, err = keys.New(o); err != nil {
+		return nil, err
+	}
+	if err := p.newSMTP(); err != nil {
+		return nil, err
+	}
+	p.http = &http.Server{Handler: p.keys.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(w.log.Handler(), slog.LevelDebug)}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.byDomain[p.domain] != nil {
+		return nil, errors.Join(errors.New("the world has a provider "+p.domain+" already"), p.smtp.Close())
+	}
+	w.providers, w.byDomain[p.domain] = append(w.providers, p), p
+	return p, nil
+}
+
+// Provider returns the world's provider of a domain.
+func (w *World) Provider(domain string) (*Provider, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p, ok := w.byDomain[strings.ToLower(domain)]
+	return p, ok
+}
+
+// Providers returns the world's providers, the first one first.
+func (w *World) Providers() []*Provider {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]*Provider(nil), w.providers...)
+}
+
+// of returns the provider of an account, whose domain must be one's.
+func (w *World) of(account string) *Provider {
+	_, domain, _ := cutLast(account, '@')
+	p, _ := w.Provider(domain)
+	return p
+}
+
+func (w *World) close() error {
+	var err error
+	w.closing.Do(func() {
+		w.stop()
+		for _, p := range w.Providers() {
+			err = errors.Join(err, p.smtp.Close(), p.http.Close())
+		}
+		err = errors.Join(err, w.services.close())
+		w.owned.Wait()
+	})
+	return err
+}
