@@ -38,7 +38,10 @@ type Action struct {
 	// Legacy are property names used that today's documentation does not
 	// know, such as "action" or "actionHandler".
 	Legacy []string `json:"legacy,omitempty"`
-	Place  Place    `json:"place"`
+	// Enclosed says that the action is not of the message itself, but of a
+	// mail inside it that its sender forwarded by hand.
+	Enclosed Enclosure `json:"enclosed,omitempty"`
+	Place    Place     `json:"place"`
 }
 
 // Handler is an HttpActionHandler.
@@ -79,6 +82,34 @@ type Markup struct {
 	Items       []string    `json:"items,omitempty"`
 	Problems    []Problem   `json:"problems,omitempty"`
 	Unsubscribe Unsubscribe `json:"unsubscribe"`
+	// Enclosed are the mails inside the message that somebody forwarded by
+	// hand, in the order of the parts and of the text.
+	Enclosed []Enclosed `json:"enclosed,omitempty"`
+}
+
+// Enclosure is how a forwarded mail stands inside another one.
+type Enclosure string
+
+// The enclosures (gmail-inbound.md 4.b).
+const (
+	EnclosedInline     Enclosure = "inline"     // In the text, below a line such as "Forwarded message".
+	EnclosedAttachment Enclosure = "attachment" // As a part of type message/rfc822 or message/global.
+)
+
+// Enclosed is a mail that somebody forwarded by hand, as it stands in the
+// message that he sent. All of it is what the message says, and no fact.
+type Enclosed struct {
+	How Enclosure `json:"how"`
+	// Client is whose wording it is: "gmail", "apple-mail", "outlook",
+	// "thunderbird"; empty if several word it so, and for an attachment.
+	Client string `json:"client,omitempty"`
+	// Language is the primary subtag of BCP 47 of the wording, "pt-br" beside
+	// it; empty if several languages word it so, and for an attachment.
+	Language string `json:"language,omitempty"`
+	Mark     string `json:"mark"`              // The line, element or media type that gives it away.
+	From     string `json:"from,omitempty"`    // The From line of the mail inside, as written.
+	Subject  string `json:"subject,omitempty"` // Its Subject line, likewise.
+	Place    Place  `json:"place"`
 }
 
 // Unsubscribe is what the header says of one-click unsubscription (RFC 8058).

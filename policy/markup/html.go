@@ -32,12 +32,18 @@ func (p *page) read(microdata bool) {
 				p.jsonLD(text, at)
 			}
 			script = false
+			if p.quotes != nil {
+				p.quotes.Text(text, at)
+			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			tags++
 			name, _ := z.TagName()
 			tag := string(name)
 			if tag == "template" {
 				templates++
+			}
+			if p.quotes != nil {
+				p.quotes.StartTag(tag, text, at)
 			}
 			script = tag == "script" && isJSONLD(z)
 			if templates > 0 && (script || hasScope(z)) {
@@ -50,8 +56,12 @@ func (p *page) read(microdata bool) {
 		case html.EndTagToken:
 			tags++
 			script = false
-			if name, _ := z.TagName(); string(name) == "template" {
+			name, _ := z.TagName()
+			if string(name) == "template" {
 				templates = max(0, templates-1)
+			}
+			if p.quotes != nil {
+				p.quotes.EndTag(string(name))
 			}
 		default:
 			script = false

@@ -1,5 +1,6 @@
 // Package markup finds what a message offers: schema.org actions (JSON-LD and
-// Microdata in text/html), and one-click unsubscription (RFC 8058). Bytes in,
+// Microdata in text/html), and one-click unsubscription (RFC 8058). It tells the
+// actions of the message from those of mails forwarded inside it. Bytes in,
 // value out.
 //
 // It does not judge what it finds, reads no remote context, and knows no RDFa.
@@ -16,6 +17,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/policy/quote"
 )
 
 const (
@@ -43,7 +45,9 @@ const (
 
 // Extract returns what the message offers. Only text/html parts that are no
 // attachment count (gmail-actions.md 1.7); the actions are in the order of the
-// parts and of the text.
+// parts and of the text. After them come those of the mails that are attached,
+// which say so; problems inside these are not its sender's doing, and are left
+// out, as are their items and their one-click unsubscription.
 func Extract(m *message.Message) policy.Markup {
 	markup := policy.Markup{Actions: []policy.Action{}}
 	var p policy.Problems
@@ -51,7 +55,8 @@ func Extract(m *message.Message) policy.Markup {
 	room := newRoom()
 	parts, broken := m.Parts()
 	p.Join(broken)
-	for _, part := range parts {
+	found := findEnclosed(m, parts)
+	for i, part := range parts {
 		if part.Disposition == "attachment" {
 			continue
 		}
@@ -61,11 +66,17 @@ func Extract(m *message.Message) policy.Markup {
 		if part.Type != "text/html" {
 			continue
 		}
-		actions, items, found := extractHTML(part.Number, part.Text, &room)
-		markup.Actions = append(markup.Actions, actions...)
-		markup.Items = append(markup.Items, items...)
-		p.Join(found)
+		page := newPage(part.Number, part.Text, &room)
+		page.subject, page.inside, page.alternative = found.subject, found.inside(i), found.alternative(i)
+		page.extract()
+		found.mails[i] = page.mails
+		markup.Actions = append(markup.Actions, page.actions...)
+		markup.Items = append(markup.Items, page.items...)
+		p.Join(page.problems.List())
 	}
+	own := len(markup.Actions)
+	markup.Enclosed = found.list()
+	markup.Actions = append(markup.Actions, found.attachedActions(&room, &p)...)
 	if n := len(markup.Actions); n > maxActions {
 		p.Add(markup.Actions[maxActions].Place, TooManyActions, "%d actions; only the first %d count", n, maxActions)
 		markup.Actions = markup.Actions[:maxActions]
@@ -73,7 +84,7 @@ func Extract(m *message.Message) policy.Markup {
 	for i := range markup.Actions {
 		markup.Actions[i].Index = i
 	}
-	findRepeated(markup.Actions, &p)
+	findRepeated(markup.Actions[:min(own, maxActions)], &p)
 	markup.Problems = p.List()
 	return markup
 }
@@ -83,23 +94,9 @@ func Extract(m *message.Message) policy.Markup {
 // places have.
 func ExtractHTML(part string, html []byte) (actions []policy.Action, items []string, problems []policy.Problem) {
 	room := newRoom()
-	return extractHTML(part, html, &room)
-}
-
-func extractHTML(part string, html []byte, room *room) (actions []policy.Action, items []string, problems []policy.Problem) {
-	p := &page{part: part, html: html, room: room, seen: map[*item]bool{}}
-	// Neither word can be written with character references, as the script's
-	// type can.
-	scripts, microdata := containsFold(html, "<script"), containsFold(html, "itemscope")
-	switch {
-	case !scripts && !microdata:
-		return nil, nil, nil
-	case len(html) > maxHTML:
-		p.add(0, HTMLTooLarge, "the part has %d octets; parts with more than %d are not searched", len(html), maxHTML)
-	default:
-		p.read(microdata)
-	}
-	p.finish()
+	p := newPage(part, html, &room)
+	p.subject = func() string { return "" }
+	p.extract()
 	return p.actions, p.items, p.problems.List()
 }
 
@@ -115,9 +112,39 @@ type page struct {
 	marks    []mark
 	room     *room
 
+	subject     func() string // Of the message, decoded; nil if no enclosed mails are to be found.
+	inside      bool          // All of the part is inside an enclosed mail.
+	alternative bool          // It is if none is found in it: there is one in another form of it.
+	quotes      *quote.Page   // Nil if there is none in it.
+	mails       []policy.Enclosed
+
 	found    []found
 	count    int // Of actions, also of those for which there is no room.
 	overflow int // Where the first of these stands.
+}
+
+func newPage(part string, html []byte, room *room) *page {
+	return &page{part: part, html: html, room: room, seen: map[*item]bool{}}
+}
+
+// extract reads the page.
+func (p *page) extract() {
+	// Neither word can be written with character references, as the script's
+	// type can.
+	scripts, microdata := containsFold(p.html, "<script"), containsFold(p.html, "itemscope")
+	quotes := p.subject != nil && quote.MayHold(p.html)
+	switch {
+	case !scripts && !microdata && !quotes:
+		return
+	case len(p.html) > maxHTML:
+		p.add(0, HTMLTooLarge, "the part has %d octets; parts with more than %d are not searched", len(p.html), maxHTML)
+	default:
+		if quotes {
+			p.quotes = quote.NewPage(p.subject)
+		}
+		p.read(microdata)
+	}
+	p.finish()
 }
 
 // found is an action or an item, with its place.
@@ -176,10 +203,14 @@ func (p *page) add(at int, code policy.Reason, format string, args ...any) {
 // may stand among each other.
 func (p *page) finish() {
 	slices.SortStableFunc(p.found, func(a, b found) int { return cmp.Compare(a.at, b.at) })
+	start := p.enclosed()
 	for _, f := range p.found {
 		if f.action == nil {
 			p.items = append(p.items, f.item)
 			continue
+		}
+		if start >= 0 && (f.at >= start || f.at < 0) {
+			f.action.Enclosed = policy.EnclosedInline
 		}
 		f.action.Index = len(p.actions)
 		p.actions = append(p.actions, *f.action)
@@ -187,6 +218,25 @@ func (p *page) finish() {
 	if p.count > maxActions {
 		p.add(p.overflow, TooManyActions, "%d actions; only the first %d count", p.count, maxActions)
 	}
+}
+
+// enclosed notes the mails that were found, and returns where the first of them
+// begins; below zero, there is none.
+func (p *page) enclosed() int {
+	start := -1
+	if p.quotes != nil {
+		for i, mail := range p.quotes.Mails() {
+			mail.Enclosed.Place = p.place(mail.At)
+			p.mails = append(p.mails, mail.Enclosed)
+			if i == 0 {
+				start = mail.At
+			}
+		}
+	}
+	if p.inside || p.alternative && start < 0 {
+		return 0
+	}
+	return start
 }
 
 // findRepeated finds actions that stand in both syntaxes or in several parts.

@@ -34,6 +34,7 @@ const (
 	TimeUnreadable    policy.Reason = "time-unreadable"     // A time that is not ISO 8601.
 	TooManyActions    policy.Reason = "actions-too-many"    // More actions than the limit.
 	TooManyTargets    policy.Reason = "targets-too-many"    // More targets or handlers of one action than the limit.
+	TooManyEnclosed   policy.Reason = "enclosed-too-many"   // More attached mails, or nested deeper, than the limit.
 	Repeated          policy.Reason = "action-repeated"     // The same action in another syntax or part. Advice.
 	UnsubscribeSyntax policy.Reason = "unsubscribe-syntax"  // A List-Unsubscribe that deviates from RFC 2369 section 2.
 )

@@ -26,6 +26,9 @@ const (
 type Part struct {
 	// Number is the part as IMAP numbers it (RFC 9051 6.4.5).
 	Number string
+	// Within are the media types of the multiparts that the part is in, the
+	// outermost first.
+	Within []string
 	// Type is the media type in lower case, such as "text/html". It is
 	// "application/octet-stream" if the transfer encoding is unknown (RFC 2045
 	// 6.4).
@@ -43,8 +46,9 @@ type Part struct {
 
 // Parts returns the leaves of the MIME tree in order, and the problems of the
 // tree itself. What is inside a message/rfc822 part is not walked: its sender's
-// message is another one. Text before the first and after the last delimiter of
-// a multipart belongs to no part (RFC 2046 5.1.1).
+// message is another one, which Parse reads from the part's Text. Text before
+// the first and after the last delimiter of a multipart belongs to no part (RFC
+// 2046 5.1.1).
 func (m *Message) Parts() ([]Part, []policy.Problem) {
 	w := walker{room: maxDecoded}
 	w.entity(m, "", 0, "text/plain")
@@ -56,6 +60,7 @@ type walker struct {
 	parts    []Part
 	problems policy.Problems
 	room     int // Decoded octets that may still come.
+	within   []string
 }
 
 // entity reads a message or a part. A multipart's number is the prefix of its
@@ -83,6 +88,9 @@ func (w *walker) entity(e *Message, number string, depth int, fallback string) {
 		p.Add(place, MultipartEncoded, "%s with transfer encoding %q, which is not applied", clip(typ), clip(enc))
 	}
 	w.problems.Join(p.List())
+	outside := w.within
+	w.within = append(outside[:len(outside):len(outside)], typ) // Parts keep it.
+	defer func() { w.within = outside }()
 	fallback = "text/plain"
 	if typ == "multipart/digest" {
 		fallback = "message/rfc822" // RFC 2046 5.1.5
@@ -190,7 +198,7 @@ func (w *walker) leaf(e *Message, number, typ string, params map[string]string, 
 	if number == "" {
 		number = "1" // RFC 9051 6.4.5: the only part of a message has a number too.
 	}
-	part := Part{Number: number, Type: typ, Params: params}
+	part := Part{Number: number, Within: w.within, Type: typ, Params: params}
 	if f, ok := e.Get("Content-Disposition"); ok {
 		word, _, _ := strings.Cut(stripComments(f.Unfolded()), ";")
 		part.Disposition = strings.ToLower(strings.TrimSpace(word))

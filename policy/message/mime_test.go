@@ -192,3 +192,17 @@ func TestStructure(t *testing.T) {
 		t.Errorf("only %d messages have an expectation", n)
 	}
 }
+
+func TestPartsWithin(t *testing.T) {
+	t.Parallel()
+	raw := "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\nx\n--b--\n--a\nContent-Type: multipart/related; boundary=c\n\n--c\n\ny\n--c--\n--a\n\nz\n--a--\n"
+	parts, problems := Parse([]byte(raw)).Parts()
+	var got []string
+	for _, p := range parts {
+		got = append(got, p.Number+" "+strings.Join(p.Within, " "))
+	}
+	want := []string{"1.1 multipart/mixed multipart/alternative", "2.1 multipart/mixed multipart/related", "3 multipart/mixed"}
+	if !slices.Equal(got, want) || len(problems) > 0 {
+		t.Errorf("%q, problems %v", got, problems)
+	}
+}
