@@ -9,6 +9,21 @@ import (
 // first, then how the mail came, then the action itself; advice comes last.
 var actionChecks = []Check{
 	{
+		ID: "own-action", Scope: ScopeAction,
+		Doc:     "The action is the sender's own, and not of a mail that he forwarded by hand.",
+		Source:  "gmail-actions.md section 9; gmail-inbound.md 4.b",
+		Reasons: []Reason{"manual-forward", "own"},
+		run:     checkOwnAction,
+	},
+	{
+		ID: "unchanged", Scope: ScopeAction,
+		Doc:     "Mail that somebody passed on still has the author's own DKIM signature, intact.",
+		Source:  "gmail-actions.md section 9: DKIM and content intact",
+		Reasons: []Reason{"dkim-broken", "dkim-absent", "auth-temperror", "from-unusable", "not-passed-on", "dkim-intact"},
+		Dials:   []DialID{DialOrgDomain},
+		run:     checkUnchanged,
+	},
+	{
 		ID: "sender-authenticated", Scope: ScopeAction,
 		Doc:     "SPF or DKIM passes; self-sent mail needs it too.",
 		Source:  "gmail-actions.md 6.2, 6.4, section 9",
@@ -25,10 +40,11 @@ var actionChecks = []Check{
 	},
 	{
 		ID: "content-signed", Scope: ScopeAction,
-		Doc:     "Where only DKIM vouches for From, a signature covers the whole body: with l=, anybody can add to it.",
-		Source:  "RFC 6376 8.2; what the real provider does with l= is not documented",
-		Reasons: []Reason{"body-uncovered", "body-uncovered-offered", "nothing-to-align", "peer-vouches", "body-covered"},
-		Dials:   []DialID{DialPartialBody},
+		Doc: "Where only DKIM vouches for From, a signature covers the whole body, as with l= anybody can add to it, and the fields " +
+			"that say how to read it: with another Content-Type the same octets are another text.",
+		Source:  "RFC 6376 8.2, 5.4.1; what the real provider does with either is not documented",
+		Reasons: []Reason{"body-uncovered", "mime-unsigned", "body-uncovered-offered", "mime-unsigned-offered", "nothing-to-align", "peer-vouches", "body-covered"},
+		Dials:   []DialID{DialPartialBody, DialMIMEFields},
 		run:     checkContentSigned,
 	},
 	{
@@ -47,10 +63,13 @@ var actionChecks = []Check{
 	},
 	{
 		ID: "access-pattern", Scope: ScopeAction,
-		Doc:     "The way the mail came permits actions; an unsettled one permits no in-app action.",
-		Source:  "gmail-actions.md section 9",
-		Reasons: []Reason{"ambiguous", "ambiguous-go-to", "direct", ReasonSelf},
-		run:     checkAccessPattern,
+		Doc: "The way the mail came permits actions: an automatic forward only from an address that the user may send as, " +
+			"a list and an unsettled way no in-app action.",
+		Source: "gmail-actions.md section 9; what the real provider does with lists is not documented",
+		Reasons: []Reason{"original-unverified", "original-unproven", "mailing-list", "ambiguous", "mailing-list-go-to", "mailing-list-offered",
+			"ambiguous-go-to", "direct", ReasonSelf, "own-of-forwarder", "auto-forward", "pop-fetch"},
+		Dials: []DialID{DialMailingList},
+		run:   checkAccessPattern,
 	},
 	{
 		ID: "delivered", Scope: ScopeAction,
@@ -191,23 +210,36 @@ func checkContentSigned(s subject) conclusion {
 	if a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain) {
 		return pass("peer-vouches", "the mail comes from one of From's own senders")
 	}
-	uncovered, found := 0, false
+	best, found := DKIM{}, false
 	for _, d := range a.DKIM {
 		if d.Result != AuthPass || !a.Aligned(d.Domain, d.OrgDomain) {
 			continue
 		}
-		if d.Uncovered == 0 {
-			return pass("body-covered", "a signature covers the whole body", fact("selector", d.Selector))
+		if d.Uncovered == 0 && d.coversMIME() {
+			return pass("body-covered", "a signature covers the whole body, and how to read it", fact("selector", d.Selector))
 		}
-		uncovered, found = d.Uncovered, true
+		if !found || d.Uncovered == 0 {
+			best, found = d, true
+		}
 	}
+	facts := []Fact{fact("selector", best.Selector), factInt("octets", best.Uncovered), fact("h", strings.Join(best.Headers, ":"))}
 	switch {
 	case !found:
 		return skip("nothing-to-align", "nothing vouches for the domain of From")
-	case s.e.Dials.Get(DialPartialBody) == "offered":
-		return pass("body-uncovered-offered", "part of the body is not signed, which a dial permits", factInt("octets", uncovered))
+	case best.Uncovered > 0 && s.e.Dials.Get(DialPartialBody) == "offered":
+		return pass("body-uncovered-offered", "part of the body is not signed, which a dial permits", facts...)
+	case best.Uncovered > 0:
+		return fail("body-uncovered", "part of the body is not signed (l=), and nobody else vouches for it", facts...)
+	case s.e.Dials.Get(DialMIMEFields) == "offered":
+		return pass("mime-unsigned-offered", "Content-Type or Content-Transfer-Encoding is not signed, so that others can have the body read in another way; a dial permits that", facts...)
 	}
-	return fail("body-uncovered", "part of the body is not signed (l=), and nobody else vouches for it", factInt("octets", uncovered))
+	return fail("mime-unsigned", "Content-Type or Content-Transfer-Encoding is not signed, so that others can have the body read in another way", facts...)
+}
+
+// coversMIME says whether a signature names the fields that say how to read the
+// body, whether they are there or not.
+func (d DKIM) coversMIME() bool {
+	return slices.Contains(d.Headers, "content-type") && slices.Contains(d.Headers, "content-transfer-encoding")
 }
 
 // from is the one From address; zero unless there is exactly one.
@@ -270,23 +302,6 @@ func checkSenderRegistered(s subject) conclusion {
 
 // timeFormat is how times are written in facts: RFC 3339, to the second.
 const timeFormat = "2006-01-02T15:04:05Z07:00"
-
-func checkAccessPattern(s subject) conclusion {
-	a := s.e.Access
-	facts := []Fact{fact("pattern", string(a.Pattern)), fact("confidence", string(a.Confidence))}
-	for _, signal := range a.Signals {
-		facts = append(facts, fact(signal.Name, signal.Value))
-	}
-	switch {
-	case a.Pattern == PatternSelf:
-		return pass(ReasonSelf, "the mail is from the account to itself", facts...)
-	case a.Pattern == PatternDirect:
-		return pass("direct", "the mail came directly", facts...)
-	case s.action.Kind == KindGoTo:
-		return pass("ambiguous-go-to", "how the mail came is not settled, but a link does not depend on it", facts...)
-	}
-	return fail("ambiguous", "how the mail came is not settled; what would settle it: "+a.Settle, facts...)
-}
 
 func checkDelivered(s subject) conclusion {
 	facts := []Fact{fact("delivery", string(s.verdict.Delivery)), fact("decider", string(s.verdict.Decider))}

@@ -82,6 +82,13 @@ var messageChecks = []Check{
 		run:     checkReverseDNS,
 	},
 	{
+		ID: "access-evidence", Scope: ScopeMessage, Advice: true,
+		Doc:     "Nothing in the message speaks against the way by which it came.",
+		Source:  "gmail-inbound.md 4.g: contradictions are told, and overrule nothing",
+		Reasons: []Reason{"contradicted", "unsettled", "consistent"},
+		run:     checkAccessEvidence,
+	},
+	{
 		ID: "markup-readable", Scope: ScopeMessage, Advice: true,
 		Doc:     "Every block of markup can be read.",
 		Source:  "gmail-actions.md 1.3, 1.7; section 7",

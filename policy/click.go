@@ -12,14 +12,40 @@ const (
 	ClickRefuse ClickAnswer = "refuse" // Nothing happens; the reason says why.
 )
 
+// Persona is who makes the request of a click.
+type Persona string
+
+// The personas (gmail-actions.md section 9: third-party clients cannot get the
+// provider's tokens, and a service has to decide what it accepts from them).
+const (
+	// PersonaProvider is the provider itself, as documented.
+	PersonaProvider Persona = "provider"
+	// PersonaThirdParty is a mail program of the user's, without any token.
+	PersonaThirdParty Persona = "third-party"
+	// PersonaImpersonator is such a program that sends the provider's
+	// User-Agent, and has no token either.
+	PersonaImpersonator Persona = "impersonator"
+	// PersonaOtherProvider is another provider, whose token is valid by its own
+	// keys and of its own issuer.
+	PersonaOtherProvider Persona = "other-provider"
+)
+
+// Personas returns all personas.
+func Personas() []Persona {
+	return []Persona{PersonaProvider, PersonaThirdParty, PersonaImpersonator, PersonaOtherProvider}
+}
+
 // ClickEvidence is what the decision on a click rests on.
 type ClickEvidence struct {
 	Message Evidence
 	// Action is the index of the action whose button was pressed.
 	Action int
+	// Persona is whose button it is; empty is the provider's.
+	Persona Persona
 	// At is the provider's clock when it was pressed.
 	At time.Time
-	// Earlier are the earlier clicks on the same action, oldest first.
+	// Earlier are the earlier clicks of the same persona on the same action,
+	// oldest first.
 	Earlier []EarlierClick
 }
 
@@ -57,6 +83,8 @@ type RequestPlan struct {
 	Form bool `json:"form"`
 	// UserAgent says that the provider's action User-Agent is sent.
 	UserAgent bool `json:"userAgent"`
+	// Persona is who makes it: it decides whose token goes with it.
+	Persona Persona `json:"persona,omitempty"`
 	// Bearer says that a token goes with it; Audience is then its aud.
 	Bearer   bool   `json:"bearer"`
 	Audience string `json:"audience,omitempty"`

@@ -125,6 +125,7 @@ func TestRequestPlan(t *testing.T) {
 			t.Parallel()
 			e, reg := good()
 			tt.change(&e, reg)
+			tt.want.Persona = policy.PersonaProvider
 			v := policy.DecideClick(policy.ClickEvidence{Message: e, At: noon}, reg)
 			if v.Request == nil || *v.Request != tt.want {
 				t.Errorf("got %+v\nwant %+v\n%s", v.Request, tt.want, v.Text())

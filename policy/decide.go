@@ -15,7 +15,9 @@ func Decide(e Evidence, reg Registry) Verdict {
 			v.Decider, v.Delivery, v.Folder, v.Reply = c.ID, got.effect.delivery, got.effect.folder, got.effect.reply
 		}
 	}
-	if v.Delivery == Accept {
+	if e.Arrival.Channel == ChannelPOP {
+		keepFetched(&v, e.Dials)
+	} else if v.Delivery == Accept {
 		v.Reply = ReplyAccepted(e.At)
 	}
 	v.Actions = make([]ActionVerdict, 0, len(e.Markup.Actions))
@@ -24,7 +26,20 @@ func Decide(e Evidence, reg Registry) Verdict {
 	}
 	v.Unsubscribe = decideUnsubscribe(s)
 	v.Dials = dialsRead(e.Dials, messageChecks, actionChecksFor(e.Markup))
+	if e.Arrival.Channel == ChannelPOP {
+		v.Dials = append(v.Dials, fact(string(DialFetchRefused), e.Dials.Get(DialFetchRefused)))
+	}
 	return v
+}
+
+// keepFetched turns a refusal into a folder: mail that was fetched has nobody
+// any more to whom it could be refused, and no reply.
+func keepFetched(v *Verdict, dials Dials) {
+	v.Reply = Reply{}
+	if v.Delivery == Accept {
+		return
+	}
+	v.Delivery, v.Folder = Accept, Folder(dials.Get(DialFetchRefused))
 }
 
 func decideAction(s subject, a *Action) ActionVerdict {

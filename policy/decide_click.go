@@ -12,14 +12,21 @@ var clickChecks = []Check{
 		ID: "offered-now", Scope: ScopeClick,
 		Doc:     "The action is offered, judged anew at the time of the click: its period and the registration may have ended.",
 		Source:  "gmail-actions.md section 8; whether the real provider judges again at the click is not documented",
-		Reasons: []Reason{"no-such-action", "not-offered", ReasonOffered},
+		Reasons: []Reason{"no-such-action", "not-offered", "not-asked", ReasonOffered},
 		run:     checkOfferedNow,
 	},
 	{
+		ID: "requestable", Scope: ScopeClick,
+		Doc:     "The action has one handler with a URL that may be requested, or a target; a program that does not ask the provider needs that, too.",
+		Source:  "gmail-actions.md 2 item 10, section 9",
+		Reasons: []Reason{"no-such-action", "not-requestable", "requestable"},
+		run:     checkRequestable,
+	},
+	{
 		ID: "once-only", Scope: ScopeClick,
-		Doc:     "A ConfirmAction or SaveAction that has succeeded is not fired again.",
+		Doc:     "A ConfirmAction or SaveAction that has succeeded is not fired again by the provider.",
 		Source:  "gmail-actions.md section 8",
-		Reasons: []Reason{"already-done", "already-failed", "repeatable", "first-time"},
+		Reasons: []Reason{"already-done", "already-failed", "not-counted", "repeatable", "first-time"},
 		Dials:   []DialID{DialFailedClick},
 		run:     checkOnceOnly,
 	},
@@ -33,7 +40,9 @@ var clickChecks = []Check{
 }
 
 // DecideClick judges a click on an action: with the evidence of the message,
-// the registry as it is now, and the time of the click. A failed check's
+// the registry as it is now, and the time of the click. A persona that is not
+// the provider does not ask the provider: its request needs no permission, and
+// never carries the provider's token. A failed check's
 // reason is, where the action is not offered, the reason of that.
 func DecideClick(c ClickEvidence, reg Registry) ClickVerdict {
 	e := c.Message
@@ -71,6 +80,9 @@ func checkOfferedNow(s subject) conclusion {
 		return fail("no-such-action", "the message has no such action", factInt("action", s.click.Action))
 	}
 	facts := []Fact{fact("at", s.click.At.Format(timeFormat)), fact("reason", string(s.offered.Reason))}
+	if !s.click.byProvider() {
+		return skip("not-asked", "a program that is not the provider shows what it likes, and does not ask", append(facts, fact("persona", string(s.click.Persona)))...)
+	}
 	if s.offered.Answer != Offered {
 		f, _ := s.offered.Finding(s.offered.Decider)
 		return fail("not-offered", "the action is withheld: "+f.Detail, facts...)
@@ -78,7 +90,25 @@ func checkOfferedNow(s subject) conclusion {
 	return pass(ReasonOffered, "the action is offered", facts...)
 }
 
+// byProvider says whether the provider itself makes the click.
+func (c *ClickEvidence) byProvider() bool { return c.Persona == "" || c.Persona == PersonaProvider }
+
+func checkRequestable(s subject) conclusion {
+	if s.offered == nil {
+		return fail("no-such-action", "the message has no such action", factInt("action", s.click.Action))
+	}
+	for _, id := range []CheckID{"handler-or-target", "action-url"} {
+		if f, _ := s.offered.Finding(id); f.Result == Fail {
+			return fail("not-requestable", f.Detail, append(slices.Clone(f.Facts), fact("reason", string(f.Reason)))...)
+		}
+	}
+	return pass("requestable", "there is something to request or to open")
+}
+
 func checkOnceOnly(s subject) conclusion {
+	if !s.click.byProvider() {
+		return skip("not-counted", "a program that is not the provider keeps no count; the service has to")
+	}
 	if s.action == nil || s.action.Kind != KindInApp || !slices.Contains(oneClickTypes, s.action.Type) {
 		return pass("repeatable", "this is not an action that works once")
 	}
@@ -107,7 +137,11 @@ func checkNotPending(s subject) conclusion {
 func planRequest(s subject) *RequestPlan {
 	dials := s.e.Dials
 	h := s.action.Handlers[0]
-	p := &RequestPlan{Method: h.Method, URL: h.URL, UserAgent: true}
+	p := &RequestPlan{Method: h.Method, URL: h.URL, Persona: PersonaProvider}
+	if s.click.Persona != "" {
+		p.Persona = s.click.Persona
+	}
+	p.UserAgent = p.Persona != PersonaThirdParty
 	if p.Method != "POST" && p.Method != "GET" {
 		p.Method = dials.Get(DialMethod)
 	}
@@ -121,9 +155,15 @@ func planRequest(s subject) *RequestPlan {
 	case inputs != "" && dials.Get(DialGetInputs) == "query":
 		p.URL = withQuery(p.URL, inputs)
 	}
-	if s.offered.Registration != nil {
+	switch {
+	case p.Persona == PersonaOtherProvider:
+		// Whether it has the sender registered is not ours to know: what it can
+		// send at most is what a service has to refuse.
+		p.Bearer = s.fromDomain() != ""
+	case p.Persona != PersonaProvider:
+	case s.offered.Registration != nil:
 		p.Bearer = s.offered.Registration.Bearer
-	} else {
+	default:
 		p.Bearer = dials.Get(DialSelfBearer) == "yes"
 	}
 	if p.Bearer {

@@ -18,6 +18,11 @@ const (
 	DialReverseDNS    DialID = "rdns.missing"
 	DialBareLineEnds  DialID = "smtp.bare-line-ends"
 	DialPartialBody   DialID = "dkim.partial-body"
+	DialMailingList   DialID = "pattern.mailing-list"
+	DialFetchRefused  DialID = "pop.refused"
+	DialFetchInterval DialID = "pop.interval"
+	DialForwardSpam   DialID = "forward.spam"
+	DialMIMEFields    DialID = "dkim.mime-fields"
 	DialRSVP          DialID = "rsvp"
 	DialHTTPTarget    DialID = "goto.http"
 	DialMethod        DialID = "method.default"
@@ -56,6 +61,11 @@ var dials = []Dial{
 	{DialReverseDNS, "note", []string{"note", "defer", "reject"}, "What a peer without matching reverse DNS meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
 	{DialBareLineEnds, "accept", []string{"accept", "reject"}, "Whether a message with a CR or LF that stands alone is taken; it never ends the data.", "gmail-inbound.md section 5: RFC 5321 2.3.8; the real provider's answer is not known"},
 	{DialPartialBody, "withheld", []string{"withheld", "offered"}, "Whether an action is shown when the only DKIM signature for From leaves part of the body out (l=) and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 8.2"},
+	{DialMIMEFields, "offered", []string{"offered", "withheld"}, "Whether an action is shown when the only DKIM signature for From does not cover Content-Type and Content-Transfer-Encoding, with which somebody could have the signed octets read in another way, and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 5.4.1"},
+	{DialMailingList, "withheld", []string{"withheld", "offered"}, "Whether an in-app action is shown in mail that a mailing list has passed on with the author's signature intact.", "gmail-actions.md section 9 does not name lists"},
+	{DialFetchRefused, "spam", []string{"spam", "inbox"}, "Where mail fetched by POP is filed that would have been refused by SMTP: there is nobody left to refuse it to.", "gmail-inbound.md 4.c"},
+	{DialFetchInterval, "2m,1h", []string{formDurations}, "The shortest and the longest time between two fetches of a mailbox by POP; a fetch that finds mail makes it shorter.", "gmail-inbound.md 4.c: seen as a range only"},
+	{DialForwardSpam, "no", []string{"no", "yes"}, "Whether mail filed as spam is forwarded, too, by an account that forwards.", "gmail-inbound.md 4.a does not say"},
 	{DialRSVP, "withheld", []string{"withheld", "offered"}, "Whether RsvpAction, documented once and since withdrawn, is still shown.", "gmail-actions.md 1.8, U9"},
 	{DialHTTPTarget, "offered", []string{"offered", "withheld"}, "Whether a go-to action may lead to plain http.", "gmail-actions.md 2 item 10"},
 	{DialMethod, "POST", []string{"POST", "GET"}, "The method of a handler that states none.", "gmail-actions.md 0.1"},

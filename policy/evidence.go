@@ -31,6 +31,7 @@ type Channel string
 const (
 	ChannelSMTP Channel = "smtp" // By SMTP, from a peer.
 	ChannelFile Channel = "file" // Handed in as a file, with a claimed peer and envelope.
+	ChannelPOP  Channel = "pop"  // Fetched by the provider from another mailbox, by POP3.
 )
 
 // Arrival is how one message came, for one recipient.
@@ -46,11 +47,38 @@ type Arrival struct {
 	MailFrom string `json:"mailFrom"`
 	Rcpt     string `json:"rcpt"` // The forward-path that led to this account.
 	Session  string `json:"session,omitempty"`
+	// Fetch is how the provider fetched it; set for ChannelPOP only. Peer,
+	// HELO and MailFrom are then unknown: there was no SMTP peer.
+	Fetch *Fetch `json:"fetch,omitempty"`
 }
 
-// Account is a mailbox at the provider.
+// Fetch is a fetch by POP3 in which the provider logged in with what the user
+// gave it. That the login succeeded proves that the user has access.
+type Fetch struct {
+	Source string `json:"source"` // The address of the mailbox that was fetched from.
+	Host   string `json:"host"`
+	Port   int    `json:"port"`
+	Login  string `json:"login"`         // The user name of the login, without its password.
+	TLS    string `json:"tls,omitempty"` // As in Arrival.
+	UID    string `json:"uid"`           // The message's unique id there (RFC 1939 section 7).
+}
+
+// Account is a mailbox at the provider, with those of its settings that a
+// decision may rest on.
 type Account struct {
 	Address string `json:"address"`
+	// SendAs are the addresses that the user wants to send mail as.
+	SendAs []SendAs `json:"sendAs,omitempty"`
+	// POPFrom are the mailboxes elsewhere that the account fetches from.
+	POPFrom []string `json:"popFrom,omitempty"`
+}
+
+// SendAs is an address elsewhere that a user wants to send mail as
+// (gmail-inbound.md 4.d).
+type SendAs struct {
+	Address string `json:"address"` // In lower case.
+	// Verified says that the user has proved to get the mail of the address.
+	Verified bool `json:"verified"`
 }
 
 // Address is one mailbox of an address field (RFC 5322 3.4).
@@ -105,6 +133,8 @@ type Authentication struct {
 	DKIM       []DKIM     `json:"dkim"` // One per signature, in header order.
 	DMARC      DMARC      `json:"dmarc"`
 	ReverseDNS ReverseDNS `json:"reverseDns"`
+	// ARC is evidence of the weakest kind: anybody may seal what he likes.
+	ARC ARC `json:"arc"`
 }
 
 // Aligned says whether a domain belongs to the author's, which is that of
@@ -152,11 +182,53 @@ type DKIM struct {
 	// shows it.
 	Signature string `json:"signature,omitempty"`
 	// Uncovered is how many octets of the body l= leaves unsigned.
-	Uncovered int  `json:"uncovered,omitempty"`
-	Testing   bool `json:"testing,omitempty"` // The key carries t=y.
+	Uncovered int `json:"uncovered,omitempty"`
+	// Change says what was done to the message after it was signed, where the
+	// signature fails because of that and it can be told; empty otherwise.
+	Change  Change `json:"change,omitempty"`
+	Testing bool   `json:"testing,omitempty"` // The key carries t=y.
 	// SignedAt and ExpiresAt are t= and x=; zero if absent.
 	SignedAt  time.Time `json:"signedAt,omitzero"`
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+}
+
+// Change is what was done to a message after it was signed.
+type Change string
+
+// The changes. The first three are proven: the signature verifies when the
+// change is undone.
+const (
+	ChangeFooter    Change = "footer"    // Text was added at the end of the body.
+	ChangeSubject   Change = "subject"   // A tag was put before the subject.
+	ChangeReencoded Change = "reencoded" // The transfer encoding of a part was changed.
+	ChangeBody      Change = "body"      // The body is another one, in some other way.
+	ChangeHeader    Change = "header"    // A signed field is another one, or the key is.
+)
+
+// ARC is the result of validating the Authenticated Received Chain
+// (RFC 8617 5.2).
+type ARC struct {
+	// Result is none (no chain), pass or fail.
+	Result AuthResult `json:"result"`
+	// Reason is a stable code for fail.
+	Reason  Reason `json:"reason,omitempty"`
+	Problem string `json:"problem,omitempty"` // The same for people.
+	// Sets are the chain's sets that could be read, by instance.
+	Sets []ARCSet `json:"sets,omitempty"`
+	// OldestPass is the lowest instance from which on every message signature
+	// validates (RFC 8617 5.2 step 4); zero if all do, or unless the chain passes.
+	OldestPass int `json:"oldestPass,omitempty"`
+}
+
+// ARCSet is one set of a chain (RFC 8617 4.2).
+type ARCSet struct {
+	Instance int    `json:"instance"`           // i=
+	Domain   string `json:"domain"`             // d= of the seal: who says so.
+	Selector string `json:"selector,omitempty"` // s= of the seal.
+	CV       string `json:"cv"`                 // cv= of the seal: what he found before him.
+	// Results is the ARC-Authentication-Results field without its instance,
+	// unfolded.
+	Results string `json:"results,omitempty"`
 }
 
 // DMARC is the result of evaluating the author domain's policy.
@@ -197,17 +269,15 @@ type ReverseDNS struct {
 // Pattern is how a message got here, or who acts.
 type Pattern string
 
-// The access patterns (gmail-actions.md section 9).
+// The access patterns (gmail-actions.md section 9, gmail-inbound.md section 4).
 const (
-	PatternDirect    Pattern = "direct"    // From the sender's own systems to the account.
-	PatternSelf      Pattern = "self"      // From the account to itself.
-	PatternAmbiguous Pattern = "ambiguous" // The evidence does not settle it.
-
-	// What marks in a header may point to; no message is classified so on
-	// marks alone.
-	PatternAutoForward Pattern = "auto-forward"
-	PatternPOPFetch    Pattern = "pop-fetch"
-	PatternMailingList Pattern = "mailing-list"
+	PatternDirect        Pattern = "direct"         // From the sender's own systems to the account.
+	PatternSelf          Pattern = "self"           // From the account to itself.
+	PatternManualForward Pattern = "manual-forward" // Somebody sends it who has another mail inside, forwarded by hand.
+	PatternAutoForward   Pattern = "auto-forward"   // To another address, and passed on from there by a rule.
+	PatternPOPFetch      Pattern = "pop-fetch"      // To another mailbox, and fetched from there by the provider.
+	PatternMailingList   Pattern = "mailing-list"   // To a list, and passed on to its members.
+	PatternAmbiguous     Pattern = "ambiguous"      // The evidence does not settle it.
 )
 
 // Confidence says how well a pattern is supported: by the rank of the best
@@ -239,4 +309,37 @@ type Access struct {
 	Contradictions []Signal `json:"contradictions,omitempty"`
 	// Settle says which fact would settle an ambiguous pattern.
 	Settle string `json:"settle,omitempty"`
+	// Unmarked says that the message looks forwarded by hand, and that nothing
+	// shows where in it the forwarded mail begins.
+	Unmarked bool `json:"unmarked,omitempty"`
+	// Forward is what is known of an automatic forward; nil for other patterns.
+	Forward *Forward `json:"forward,omitempty"`
+}
+
+// ForwardStyle is how a forwarder treats the envelope.
+type ForwardStyle string
+
+// The styles (gmail-inbound.md 4.a).
+const (
+	ForwardCAF    ForwardStyle = "caf"    // Gmail's own: user+caf_=target=domain@forwarder.
+	ForwardSRS    ForwardStyle = "srs"    // Sender Rewriting Scheme.
+	ForwardPlain  ForwardStyle = "plain"  // The sender's own envelope, unchanged.
+	ForwardResent ForwardStyle = "resent" // Resent-* fields, as a redirecting client writes them.
+	ForwardOther  ForwardStyle = "other"  // Some other envelope of the forwarder.
+)
+
+// Forward is what is known of an automatic forward.
+type Forward struct {
+	Style ForwardStyle `json:"style"`
+	// By is the forwarder's domain, where that is proven; empty otherwise.
+	By string `json:"by,omitempty"`
+	// Original is the address that the mail was first sent to, where that is
+	// proven or signed; empty otherwise.
+	Original string `json:"original,omitempty"`
+	// Claimed are the addresses that header fields name as the original one,
+	// without repetition. They are claims, and decide nothing.
+	Claimed []string `json:"claimed,omitempty"`
+	// SendAs is the account's verified address that the forward is from; empty
+	// if it is from none, or that is not proven.
+	SendAs string `json:"sendAs,omitempty"`
 }

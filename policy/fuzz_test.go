@@ -11,10 +11,11 @@ import (
 
 // FuzzDecide holds what is true of every verdict, whatever the evidence.
 func FuzzDecide(f *testing.F) {
-	f.Add("pass", "pass", "pass", "reject", "shop.example", "shop.example", "ConfirmAction", "https://shop.example/a", "Approve", uint8(0), int64(0))
-	f.Add("temperror", "fail", "temperror", "none", "a", "b", "ViewAction", "http://x", "", uint8(255), int64(-5))
-	f.Add("", "", "fail", "quarantine", "", "", "", "https://\x00", "\x1b[2J", uint8(0x5a), int64(1)<<40)
-	f.Fuzz(func(t *testing.T, spf, dkim, dmarc, dmarcPolicy, domain, org, actionType, url, label string, bits uint8, seconds int64) {
+	f.Add("pass", "pass", "pass", "reject", "shop.example", "shop.example", "ConfirmAction", "https://shop.example/a", "Approve", uint16(0), int64(0))
+	f.Add("temperror", "fail", "temperror", "none", "a", "b", "ViewAction", "http://x", "", uint16(255), int64(-5))
+	f.Add("", "", "fail", "quarantine", "", "", "", "https://\x00", "\x1b[2J", uint16(0x5a), int64(1)<<40)
+	f.Add("none", "fail", "fail", "none", "shop.example", "shop.example", "ConfirmAction", "https://shop.example/a", "Approve", uint16(0xff80), int64(0))
+	f.Fuzz(func(t *testing.T, spf, dkim, dmarc, dmarcPolicy, domain, org, actionType, url, label string, bits uint16, seconds int64) {
 		e, reg := good()
 		set := func(n int) bool { return bits&(1<<n) != 0 }
 		e.At = noon.Add(time.Duration(seconds))
@@ -46,8 +47,24 @@ func FuzzDecide(f *testing.F) {
 			codes := []policy.Reason{"no-from", "bare-lf", "duplicate-field", "nul"}
 			e.Header.Problems = []policy.Problem{{Code: codes[len(label)%len(codes)], Text: url}}
 		}
+		patterns := []policy.Pattern{
+			e.Access.Pattern, policy.PatternManualForward, policy.PatternAutoForward, policy.PatternPOPFetch, policy.PatternMailingList, policy.PatternDirect,
+		}
+		e.Access.Pattern = patterns[int(bits>>7&7)%len(patterns)]
+		if set(10) {
+			a.Enclosed = policy.EnclosedInline
+		}
+		if set(11) {
+			e.Access.Forward = &policy.Forward{Original: url, SendAs: domain}
+		}
+		if set(12) {
+			e.Arrival = policy.Arrival{Channel: policy.ChannelPOP, Fetch: &policy.Fetch{Source: url}}
+		}
 		v := policy.Decide(e, reg)
 		checkVerdict(t, e, v)
+		if set(10) && v.Actions[0].Answer == policy.Offered {
+			t.Error("the action of a forwarded mail is offered")
+		}
 		c := policy.DecideClick(policy.ClickEvidence{Message: e, At: e.At}, reg)
 		if (c.Answer == policy.ClickRefuse) != (v.Actions[0].Answer == policy.Withheld) {
 			t.Errorf("action %s, but a click at the same time is answered %s", v.Actions[0].Answer, c.Answer)
@@ -82,7 +99,11 @@ func checkVerdict(t *testing.T, e policy.Evidence, v policy.Verdict) {
 	if first := firstFailure(v.Findings); first != v.Decider {
 		t.Errorf("decided by %q, and the first failure is %q", v.Decider, first)
 	}
-	if v.Delivery == policy.Accept && (v.Folder == "" || v.Reply.Code != 250) || v.Delivery == policy.Reject && v.Reply.Code/100 != 5 || v.Delivery == policy.Defer && v.Reply.Code/100 != 4 {
+	accepted := 250
+	if e.Arrival.Channel == policy.ChannelPOP {
+		accepted = 0 // There is nobody to answer to.
+	}
+	if v.Delivery == policy.Accept && (v.Folder == "" || v.Reply.Code != accepted) || v.Delivery == policy.Reject && v.Reply.Code/100 != 5 || v.Delivery == policy.Defer && v.Reply.Code/100 != 4 {
 		t.Errorf("%s to %q with %d", v.Delivery, v.Folder, v.Reply.Code)
 	}
 	if text := v.Text() + v.Brief(); strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }) {
