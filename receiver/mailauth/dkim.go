@@ -81,29 +81,45 @@ type signed struct {
 	bodies *bodyHashes
 }
 
-// verify evaluates one signature (RFC 6376 6.1.1 from the expiry on, 6.1.2,
-// 6.1.3); nil is pass.
+// verify evaluates one signature, and says what was done to the message if it
+// fails because of that; nil is pass.
 func (v *Verifier) verify(ctx context.Context, res Resolver, s signed) *verdict {
+	key, why := v.check(ctx, res, s)
+	if key != nil && why != nil {
+		return s.explain(key, why)
+	}
+	return why
+}
+
+// check evaluates one signature (RFC 6376 6.1.1 from the expiry on, 6.1.2,
+// 6.1.3); nil is pass. The key is that which it was checked with, if it got so far.
+func (v *Verifier) check(ctx context.Context, res Resolver, s signed) (*dkimKey, *verdict) {
 	if x := s.result.ExpiresAt; !x.IsZero() && v.Now().After(x) {
-		return verdictf(policy.AuthFail, ReasonExpired, "expired at %s", x.Format("2006-01-02 15:04:05Z"))
+		return nil, verdictf(policy.AuthFail, ReasonExpired, "expired at %s", x.Format("2006-01-02 15:04:05Z"))
 	}
-	if !s.rsa && v.Profile != RFC {
-		return verdictf(policy.AuthNeutral, ReasonNoKey, "Gmail does not evaluate Ed25519 signatures")
-	}
-	key, why := v.findKey(ctx, res, s.signature)
+	key, why := v.usableKey(ctx, res, s.signature)
 	if why != nil {
-		return why
-	}
-	if why := s.useKey(key); why != nil {
-		return why
+		return nil, why
 	}
 	if why := s.checkBody(); why != nil {
-		return why
+		return key, why
 	}
 	if !s.checkHeader(key) {
-		return verdictf(policy.AuthFail, ReasonSignature, "the signature does not verify: a signed field was changed, or the key is another")
+		return key, verdictf(policy.AuthFail, ReasonSignature, "the signature does not verify: a signed field was changed, or the key is another")
 	}
-	return nil
+	return key, nil
+}
+
+// usableKey returns the key of a signature if it may be used.
+func (v *Verifier) usableKey(ctx context.Context, res Resolver, s *signature) (*dkimKey, *verdict) {
+	if !s.rsa && v.Profile != RFC {
+		return nil, verdictf(policy.AuthNeutral, ReasonNoKey, "Gmail does not evaluate Ed25519 signatures")
+	}
+	key, why := v.findKey(ctx, res, s)
+	if why != nil {
+		return nil, why
+	}
+	return key, s.useKey(key)
 }
 
 // findKey looks the key of a signature up. Of several records, those for
@@ -146,7 +162,7 @@ func (v *Verifier) findKey(ctx context.Context, res Resolver, s *signature) (*dk
 }
 
 // useKey decides whether a key may be used for the signature (RFC 6376 6.1.2).
-func (s signed) useKey(k *dkimKey) *verdict {
+func (s *signature) useKey(k *dkimKey) *verdict {
 	s.result.Testing, s.result.KeyBits = k.testing, k.bits
 	kind := "ed25519"
 	if s.rsa {
@@ -189,7 +205,11 @@ func (s signed) checkBody() *verdict {
 
 // checkHeader verifies the signature over the header (RFC 6376 3.7).
 func (s signed) checkHeader(k *dkimKey) bool {
-	digest := s.headerHash(s.bodies.hash, s.fields)
+	return s.verifies(k, s.headerHash(s.bodies.hash, s.fields))
+}
+
+// verifies reports whether b= is the signature of a hash.
+func (s *signature) verifies(k *dkimKey, digest []byte) bool {
 	switch public := k.public.(type) {
 	case *rsa.PublicKey:
 		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest, s.signed) == nil
@@ -227,6 +247,8 @@ type bodyHashes struct {
 	body []byte
 	hash *canonHash // Used for headers too: its buffer is large.
 	done []bodyHash
+	// spent is what was spent on failing signatures.
+	spent effort
 }
 
 func newBodyHashes(body []byte) *bodyHashes { return &bodyHashes{body: body, hash: newCanonHash()} }

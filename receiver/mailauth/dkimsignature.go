@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,15 +56,30 @@ func syntaxf(format string, args ...any) *verdict {
 // parseSignature reads a field. What could be read is in the signature's result
 // even when there is a verdict.
 func parseSignature(f message.Field) (*signature, *verdict) {
+	s, tags, why := openSignature(f)
+	if why != nil {
+		return s, why
+	}
+	if version, _ := tags.get("v"); version != "1" {
+		return s, verdictf(policy.AuthNeutral, ReasonVersion, "v= is %q, not 1", clip(version))
+	}
+	if why := s.complete(tags, "a", "b", "bh", "d", "h", "s"); why != nil {
+		return s, why
+	}
+	return s, s.read(tags)
+}
+
+// openSignature reads the tags of a field, and of them what the result shows
+// whatever else is wrong.
+func openSignature(f message.Field) (*signature, tagList, *verdict) {
 	s := &signature{field: f, length: -1}
 	if len(f.Value) > maxSignatureField {
-		return s, syntaxf("the field is longer than %d octets", maxSignatureField)
+		return s, nil, syntaxf("the field is longer than %d octets", maxSignatureField)
 	}
 	tags, err := parseTags(f.Value)
 	if err != nil {
-		return s, syntaxf("%v", err)
+		return s, nil, syntaxf("%v", err)
 	}
-	// What the result shows is read before anything is judged.
 	d, _ := tags.get("d")
 	s.result.Domain = normalDomain(removeFWS(d))
 	selector, _ := tags.get("s")
@@ -75,38 +91,44 @@ func parseSignature(f message.Field) (*signature, *verdict) {
 			s.start, s.end = t.start, t.end
 			b := removeFWS(t.value)
 			s.result.Signature = b[:min(8, len(b))]
-			s.signed, err = base64.StdEncoding.DecodeString(b)
+			if s.signed, err = base64.StdEncoding.DecodeString(b); err != nil {
+				s.signed = nil
+			}
 		}
 	}
-	if version, _ := tags.get("v"); version != "1" {
-		return s, verdictf(policy.AuthNeutral, ReasonVersion, "v= is %q, not 1", clip(version))
-	}
-	for _, name := range []string{"a", "b", "bh", "d", "h", "s"} {
-		if _, ok := tags.get(name); !ok {
-			return s, syntaxf("tag %s= is missing", name)
-		}
-	}
-	if err != nil || len(s.signed) == 0 {
-		return s, syntaxf("b= is not base64")
-	}
-	return s, s.read(tags)
+	return s, tags, nil
 }
 
-// read reads the tags that all signatures have, and judges them.
-func (s *signature) read(tags tagList) *verdict {
-	bh, _ := tags.get("bh")
-	var err error
-	if s.bodyHash, err = base64.StdEncoding.DecodeString(removeFWS(bh)); err != nil {
-		return syntaxf("bh= is not base64")
+// complete judges that the tags are there, and those that all kinds of
+// signature have: b=, d= and s=.
+func (s *signature) complete(tags tagList, names ...string) *verdict {
+	for _, name := range names {
+		if _, ok := tags.get(name); !ok {
+			return syntaxf("tag %s= is missing", name)
+		}
 	}
-	if !isDomain(s.result.Domain) {
+	switch {
+	case len(s.signed) == 0:
+		return syntaxf("b= is not base64")
+	case !isDomain(s.result.Domain):
 		return syntaxf("d= is no domain: %q", clip(s.result.Domain))
-	}
-	if !isSelector(s.result.Selector) {
+	case !isSelector(s.result.Selector):
 		return syntaxf("s= is no selector: %q", clip(s.result.Selector))
 	}
-	if v := s.readHeaders(tags); v != nil {
+	return nil
+}
+
+// read reads the other tags of a DKIM-Signature, and judges them.
+func (s *signature) read(tags tagList) *verdict {
+	if v := s.readBodyHash(tags); v != nil {
 		return v
+	}
+	h, _ := tags.get("h")
+	if v := s.readHeaders(h); v != nil {
+		return v
+	}
+	if !slices.Contains(s.result.Headers, "from") {
+		return verdictf(policy.AuthPermError, ReasonFromUnsigned, "h= does not name From")
 	}
 	if v := s.readAUID(tags); v != nil {
 		return v
@@ -115,6 +137,15 @@ func (s *signature) read(tags tagList) *verdict {
 		return v
 	}
 	return s.readMethods(tags)
+}
+
+func (s *signature) readBodyHash(tags tagList) *verdict {
+	bh, _ := tags.get("bh")
+	var err error
+	if s.bodyHash, err = base64.StdEncoding.DecodeString(removeFWS(bh)); err != nil {
+		return syntaxf("bh= is not base64")
+	}
+	return nil
 }
 
 func isSelector(s string) bool {
@@ -126,25 +157,20 @@ func isSelector(s string) bool {
 	return true
 }
 
-func (s *signature) readHeaders(tags tagList) *verdict {
-	h, _ := tags.get("h")
+// readHeaders reads the value of h=.
+func (s *signature) readHeaders(h string) *verdict {
 	names := make([]string, 0, strings.Count(h, ":")+1)
-	from := false
 	for name := range strings.SplitSeq(h, ":") {
 		name = strings.ToLower(strings.Trim(name, fws))
 		if name == "" {
 			return syntaxf("h= has an empty name")
 		}
-		from = from || name == "from"
 		names = append(names, name)
 	}
 	if len(names) > maxSignedFields {
 		return syntaxf("h= has more than %d names", maxSignedFields)
 	}
 	s.result.Headers = names
-	if !from {
-		return verdictf(policy.AuthPermError, ReasonFromUnsigned, "h= does not name From")
-	}
 	return nil
 }
 
@@ -258,6 +284,11 @@ func (s *signature) readMethods(tags tagList) *verdict {
 	if q, ok := tags.get("q"); ok && !hasWord(q, "dns/txt") {
 		return verdictf(policy.AuthNeutral, ReasonQuery, "q= does not name dns/txt")
 	}
+	return s.readAlgorithm()
+}
+
+// readAlgorithm judges a=.
+func (s *signature) readAlgorithm() *verdict {
 	switch s.result.Algorithm {
 	case "rsa-sha256":
 		s.rsa = true

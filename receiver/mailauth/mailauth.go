@@ -1,9 +1,9 @@
-// Package mailauth evaluates SPF, DKIM, DMARC and reverse DNS for one message,
-// and signs messages. It looks things up through the Resolver it is given and
-// never rejects anything: what goes wrong is part of the result.
+// Package mailauth evaluates SPF, DKIM, DMARC, ARC and reverse DNS for one
+// message, writes the header block in which the provider says so, and signs and
+// seals messages. It looks things up through the Resolver it is given and never
+// rejects anything: what goes wrong is part of the result.
 //
-// It does not render results (Authentication-Results and the like) and knows
-// nothing of ARC.
+// It decides nothing, and does not store what it writes.
 package mailauth
 
 import (
@@ -17,8 +17,9 @@ import (
 
 // maxLookups bounds the DNS look-ups for one message. SPF needs 121 at most
 // (ten terms of ten names each, RFC 7208 4.6.4), ten signatures ten keys, DMARC
-// eight for each of twelve domains (RFC 9989 4.10), reverse DNS eleven.
-const maxLookups = 300
+// eight for each of twelve domains (RFC 9989 4.10), reverse DNS eleven, and a
+// chain of fifty sets a hundred keys (RFC 8617 4.2.1).
+const maxLookups = 400
 
 // Resolver asks DNS. The methods are those of *net.Resolver, and so are the
 // errors: a bare *net.DNSError, because the SPF library looks for exactly that.
@@ -81,12 +82,13 @@ func (v *Verifier) Authenticate(ctx context.Context, a policy.Arrival, m *messag
 			sig.OrgDomain = d.orgDomain(ctx, sig.Domain).domain
 		}
 	}
-	author, problem := authorDomain(m)
-	if problem != "" {
+	if author, problem := authorDomain(m); problem != "" {
 		auth.DMARC = policy.DMARC{Result: policy.AuthPermError, Domain: author, Discovery: string(d.method()), Problem: problem}
-		return auth
+	} else {
+		auth.DMARC = d.evaluate(ctx, author, auth.SPF, auth.DKIM)
 	}
-	auth.DMARC = d.evaluate(ctx, author, auth.SPF, auth.DKIM)
+	// Last, so that a long chain takes no time from what counts more.
+	auth.ARC = v.validateARC(ctx, res, m)
 	return auth
 }
 

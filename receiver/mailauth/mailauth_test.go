@@ -50,6 +50,7 @@ func TestAuthenticate(t *testing.T) {
 			PolicyDomain: "shop.example", Record: "v=DMARC1; p=reject", Policy: "reject", Published: "reject", SubdomainPolicy: "reject",
 			SPFAligned: true, DKIMAligned: true},
 		ReverseDNS: policy.ReverseDNS{Result: policy.AuthPass, Names: []string{"mail.shop.example"}, Name: "mail.shop.example"},
+		ARC:        policy.ARC{Result: policy.AuthNone},
 	}
 	if g, w := jsonOf(t, got), jsonOf(t, want); g != w {
 		t.Errorf("got\n%s\nwant\n%s", g, w)

@@ -78,9 +78,8 @@ func Sign(raw []byte, o SignOptions) ([]byte, error) {
 	}
 	bodies := newBodyHashes(m.Body)
 	value := o.value(algorithm, bodies.get(o.BodyCanonicalization, -1).sum, end)
-	const name = "DKIM-Signature"
 	s := signature{
-		field:   message.Field{Name: name, Value: value, Raw: []byte(name + ":" + value)},
+		field:   makeField("DKIM-Signature", value),
 		headers: o.HeaderCanonicalization,
 		start:   len(value),
 		end:     len(value),
@@ -93,15 +92,35 @@ func Sign(raw []byte, o SignOptions) ([]byte, error) {
 	var out bytes.Buffer
 	out.Grow(len(raw) + len(value) + 2*len(signed))
 	out.Write(s.field.Raw)
-	const width = 72
-	for b := base64.StdEncoding.EncodeToString(signed); b != ""; {
-		n := min(width, len(b))
-		out.WriteString(end + "\t" + b[:n])
-		b = b[n:]
-	}
+	out.WriteString(fold(base64.StdEncoding.EncodeToString(signed), folding{width: 72, sep: end + "\t"}))
 	out.WriteString(end)
 	out.Write(raw)
 	return out.Bytes(), nil
+}
+
+// makeField makes a field that is not in a message yet.
+func makeField(name, value string) message.Field {
+	return message.Field{Name: name, Value: value, Raw: []byte(name + ":" + value)}
+}
+
+// folding is how a long value is folded: after how many octets of it first and
+// then, and what stands between.
+type folding struct {
+	first, width int
+	sep          string
+}
+
+// fold breaks a value into lines. It may be broken anywhere.
+func fold(s string, f folding) string {
+	var b strings.Builder
+	for n := f.first; s != ""; n = f.width {
+		n = min(n, len(s))
+		b.WriteString(s[:n])
+		if s = s[n:]; s != "" {
+			b.WriteString(f.sep)
+		}
+	}
+	return b.String()
 }
 
 // defaultHeaders lists the usual fields that the message has.
@@ -113,6 +132,12 @@ func defaultHeaders(m *message.Message) []string {
 		}
 	}
 	return append(names, "From")
+}
+
+// isSignable reports whether h= can hold the name of a field.
+func isSignable(name string) bool {
+	isBad := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' || r == ';' }
+	return name != "" && !strings.ContainsFunc(name, isBad)
 }
 
 // check finds what is wrong with the options, and what the key makes of them.
@@ -130,7 +155,7 @@ func (o SignOptions) check(m *message.Message) (algorithm string, hash crypto.Ha
 	}
 	_, auidDomain, hasAt := cutLast(o.AUID, "@")
 	isFrom := func(name string) bool { return strings.EqualFold(name, "From") }
-	isBad := func(name string) bool { return name == "" || strings.ContainsAny(name, ":; \t\r\n") }
+	isBad := func(name string) bool { return !isSignable(name) }
 	switch _, hasFrom := m.Get("From"); {
 	case !isDomain(normalDomain(o.Domain)):
 		err = errDomain
