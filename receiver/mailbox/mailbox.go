@@ -7,6 +7,7 @@
 package mailbox
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/doppelbox/doppelbox/policy"
@@ -62,7 +63,8 @@ type Click struct {
 	ID        string              `json:"id"` // Unique in its world; chosen by who puts it.
 	MessageID string              `json:"messageId"`
 	Action    int                 `json:"action"` // Index of the action, or ActionUnsubscribe.
-	At        time.Time           `json:"at"`     // The provider's clock.
+	Persona   policy.Persona      `json:"persona,omitempty"`
+	At        time.Time           `json:"at"` // The provider's clock.
 	Verdict   policy.ClickVerdict `json:"verdict"`
 	State     ClickState          `json:"state"`
 }
@@ -110,4 +112,62 @@ type Attempt struct {
 type Field struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// Outgoing is one mail that the provider sends, for an account.
+type Outgoing struct {
+	World   string       `json:"world"`
+	ID      string       `json:"id"` // Unique in its world; chosen by who puts it.
+	Kind    OutgoingKind `json:"kind"`
+	Account string       `json:"account"`
+	// MessageID is the message that is forwarded; empty for a mail of the
+	// provider's own.
+	MessageID string    `json:"messageId,omitempty"`
+	At        time.Time `json:"at"`   // When it was made.
+	From      string    `json:"from"` // The envelope: reverse-path and forward-path.
+	To        string    `json:"to"`
+	Raw       []byte    `json:"raw,omitempty"`
+	// Via is where it was sent to, for people; empty if nowhere.
+	Via      string        `json:"via,omitempty"`
+	State    OutgoingState `json:"state"`
+	Reply    string        `json:"reply,omitempty"` // The last answer of the server, with its codes.
+	Problem  string        `json:"problem,omitempty"`
+	Attempts int           `json:"attempts"`
+}
+
+// OutgoingKind says why a mail is sent.
+type OutgoingKind string
+
+// The kinds.
+const (
+	OutgoingForward      OutgoingKind = "forward"      // An account's automatic forward.
+	OutgoingConfirmation OutgoingKind = "confirmation" // The code that confirms a send-as address.
+)
+
+// OutgoingState is how far an outgoing mail has come.
+type OutgoingState string
+
+// The states. All but pending are final.
+const (
+	OutgoingPending  OutgoingState = "pending"  // Still to be sent, or to be tried again.
+	OutgoingSent     OutgoingState = "sent"     // Accepted by the server.
+	OutgoingRefused  OutgoingState = "refused"  // Refused for good by the server.
+	OutgoingFailed   OutgoingState = "failed"   // Given up after several attempts.
+	OutgoingWithheld OutgoingState = "withheld" // Not allowed to go out.
+)
+
+// Access is one session of a program that reads an account's mail.
+type Access struct {
+	World    string     `json:"world"`
+	ID       string     `json:"id"` // Unique in its world; chosen by who puts it.
+	At       time.Time  `json:"at"` // When it logged in, or failed to.
+	Account  string     `json:"account"`
+	Protocol string     `json:"protocol"` // "imap", "pop3".
+	Peer     netip.Addr `json:"peer,omitzero"`
+	TLS      string     `json:"tls,omitempty"`
+	// Client is what the program says of itself; POP3 has no way to say it.
+	Client string `json:"client,omitempty"`
+	Denied bool   `json:"denied,omitempty"` // The login failed.
+	// Read are the messages that it got whole, in order, each once.
+	Read []string `json:"read,omitempty"`
 }

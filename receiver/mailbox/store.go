@@ -73,4 +73,20 @@ type Store interface {
 	// Attempts returns the attempts of a click, oldest first, or ErrNotFound
 	// without the click.
 	Attempts(ctx context.Context, world, clickID string) ([]Attempt, error)
+
+	// Fetched returns those of the UIDs that a stored message of the account
+	// has, fetched from that source; also of messages that were forgotten, or
+	// they would be fetched again.
+	Fetched(ctx context.Context, world, account, source string, uids []string) (map[string]bool, error)
+
+	// PutOutgoing stores an outgoing mail, or replaces the one of its ID. A
+	// store may forget the oldest ones.
+	PutOutgoing(ctx context.Context, o Outgoing) error
+	// Outgoing returns the outgoing mail of a world, oldest first.
+	Outgoing(ctx context.Context, world string) ([]Outgoing, error)
+	// PutAccess stores a session, or replaces the one of its ID. A store may
+	// forget the oldest ones.
+	PutAccess(ctx context.Context, a Access) error
+	// Accesses returns the sessions of a world, oldest first.
+	Accesses(ctx context.Context, world string) ([]Access, error)
 }

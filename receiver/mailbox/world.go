@@ -13,7 +13,13 @@ type world struct {
 	clicks   map[string]*clickEntry
 	urls     map[string]int // How many messages have a handler of that URL.
 	gates    map[string]*gate
+	fetched  map[fetchKey]bool
+	outgoing rows[Outgoing]
+	accesses rows[Access]
 }
+
+// fetchKey names a message that was fetched from another mailbox.
+type fetchKey struct{ account, source, uid string }
 
 // gate is where callers wait for a message of one account, or of any.
 type gate struct {
@@ -24,7 +30,7 @@ type gate struct {
 func newWorld() *world {
 	return &world{
 		accounts: map[string]*series{}, messages: map[string]*entry{}, clicks: map[string]*clickEntry{},
-		urls: map[string]int{}, gates: map[string]*gate{},
+		urls: map[string]int{}, gates: map[string]*gate{}, fetched: map[fetchKey]bool{},
 	}
 }
 
@@ -58,6 +64,9 @@ func (w *world) add(e *entry) {
 	account.push(e)
 	for _, u := range e.urls {
 		w.urls[u]++
+	}
+	if f := e.msg.Evidence.Arrival.Fetch; f != nil {
+		w.fetched[fetchKey{e.msg.Account, f.Source, f.UID}] = true
 	}
 }
 
