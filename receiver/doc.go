@@ -11,10 +11,16 @@
 // one of dnszone: the world's own zone, with the faults that the test wants,
 // and a list of what was asked.
 //
+// A second way in is popfetch: the provider logs in to another mailbox with what
+// the user gave it, and takes what is there. There is no peer then and no
+// envelope, and what would need one stays unknown.
+//
 // Results and the arrival together are evidence. From here on the package
 // policy takes over, which is pure: it says whether the message is accepted,
 // where it goes, and which of its actions are offered. mailbox keeps the
-// message with all of it.
+// message with all of it. mailaccess reads it out again, by IMAP and POP3, to the
+// programs of others: below the fields that mailauth writes down for its
+// account, the message is what came.
 //
 // Nothing on this way changes a message, and nothing here decides about one.
 package receiver
