@@ -107,7 +107,7 @@ func (c *CA) Leaf(names ...string) (tls.Certificate, error) {
 	from, until := validity()
 	template := &x509.Certificate{
 		SerialNumber:          serial,
-		Subject:               pkix.Name{Organization: []string{"doppelbox test server"}},
+		Subject:               subject(names),
 		NotBefore:             from,
 		NotAfter:              until,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
@@ -135,6 +135,17 @@ func (c *CA) Leaf(names ...string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("making certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: signer{key}, Leaf: leaf}, nil
+}
+
+// subject names a server. Some programs, fetchmail among them, want a common
+// name beside the names that count; it has at most 64 octets (RFC 5280 appendix
+// A.1).
+func subject(names []string) pkix.Name {
+	s := pkix.Name{Organization: []string{"doppelbox test server"}}
+	if len(names) > 0 && len(names[0]) <= 64 {
+		s.CommonName = names[0]
+	}
+	return s
 }
 
 // TLSConfig returns a server configuration that answers for the given names.

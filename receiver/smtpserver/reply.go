@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strconv"
 )
 
@@ -70,10 +71,12 @@ func appendPrintable(dst []byte, s string) []byte {
 
 // newSessionID makes an id in the shape Gmail's have for a session from
 // outside, such as "41be03b00d2f7-c1e7c33ddd0si280570012a.202"
-// (gmail-inbound.md 1.2).
-func newSessionID() string {
+// (gmail-inbound.md 1.2), from 20 random octets.
+func newSessionID(random io.Reader) string {
 	var b [20]byte
-	rand.Read(b[:]) // Never fails.
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		rand.Read(b[:]) // Never fails.
+	}
 	h := hex.EncodeToString(b[:12])
 	n := binary.BigEndian.Uint32(b[12:])%900_000_000 + 100_000_000
 	letter := 'a' + rune(b[16]%6)

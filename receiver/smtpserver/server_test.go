@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -230,7 +231,7 @@ func TestSessionIDs(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string]bool)
 	for range 1000 {
-		id := newSessionID()
+		id := newSessionID(rand.Reader)
 		if sessionID.FindString(id) != id || seen[id] {
 			t.Fatalf("id %q", id)
 		}

@@ -14,9 +14,11 @@ package smtpserver
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -107,6 +109,11 @@ type Options struct {
 	DataTimeout    time.Duration
 	MessageTimeout time.Duration
 
+	// Random is what session ids are made of, read by several sessions at once;
+	// nil is crypto/rand. Ids are no secrets: a test may want the same on each
+	// run.
+	Random io.Reader
+
 	// PeerAs turns the address of a client, which is invalid if unknown, into
 	// the one that is to be judged; nil changes nothing.
 	PeerAs func(netip.Addr) netip.Addr
@@ -160,6 +167,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
 	}
 	if o.PeerAs == nil {
 		o.PeerAs = func(a netip.Addr) netip.Addr { return a }

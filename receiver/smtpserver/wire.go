@@ -81,7 +81,7 @@ type pending struct {
 func newWire(s *Server, c net.Conn) *wire {
 	w := &wire{server: s, log: s.opts.Logger, sock: c, rw: c, closed: make(chan struct{}), body: body{server: s}}
 	w.in = bufio.NewReaderSize(source{w}, readBuffer)
-	w.env.Session = newSessionID()
+	w.env.Session = newSessionID(s.opts.Random)
 	w.tail = w.env.Session + " - gsmtp"
 	return w
 }
