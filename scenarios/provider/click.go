@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/keys"
@@ -49,20 +48,33 @@ func FindAction(m mailbox.Message, button string) (int, error) {
 // Click presses the button of an action, and makes the request that it leads
 // to: when it returns, the first attempt has been made and recorded.
 func (w *World) Click(ctx context.Context, messageID string, action int) (mailbox.Click, error) {
-	return w.press(ctx, messageID, action, policy.DecideClick)
+	return w.ClickAs(ctx, policy.PersonaProvider, messageID, action)
+}
+
+// ClickAs is Click in another program than the provider's: its request never
+// carries the provider's token.
+func (w *World) ClickAs(ctx context.Context, who policy.Persona, messageID string, action int) (mailbox.Click, error) {
+	return w.press(ctx, press{messageID, action, who}, policy.DecideClick)
 }
 
 // Unsubscribe uses one-click unsubscription, likewise (RFC 8058).
 func (w *World) Unsubscribe(ctx context.Context, messageID string) (mailbox.Click, error) {
-	return w.press(ctx, messageID, mailbox.ActionUnsubscribe, policy.DecideUnsubscribe)
+	return w.press(ctx, press{messageID, mailbox.ActionUnsubscribe, policy.PersonaProvider}, policy.DecideUnsubscribe)
 }
 
-func (w *World) press(ctx context.Context, messageID string, action int, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (mailbox.Click, error) {
-	click, err := w.decideClick(ctx, messageID, action, decide)
+// press is one press of a button.
+type press struct {
+	message string
+	action  int
+	by      policy.Persona
+}
+
+func (w *World) press(ctx context.Context, b press, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (mailbox.Click, error) {
+	click, err := w.decideClick(ctx, b, decide)
 	if err != nil || click.State != mailbox.ClickPending {
 		return click, err
 	}
-	if err := w.Drain(ctx); err != nil {
+	if err := w.wait(ctx, w.request); err != nil {
 		return click, err
 	}
 	return w.clickNow(ctx, click)
@@ -70,27 +82,27 @@ func (w *World) press(ctx context.Context, messageID string, action int, decide 
 
 // decideClick judges a click, stores it and hands its request over. No other
 // click is judged meanwhile, or two could each be the first.
-func (w *World) decideClick(ctx context.Context, messageID string, action int, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (mailbox.Click, error) {
+func (w *World) decideClick(ctx context.Context, b press, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (mailbox.Click, error) {
 	w.clicks.Lock()
 	defer w.clicks.Unlock()
-	m, err := w.store.Message(ctx, w.name, messageID)
+	m, err := w.store.Message(ctx, w.name, b.message)
 	if err != nil {
-		return mailbox.Click{}, fmt.Errorf("looking up message %q: %w", messageID, err)
+		return mailbox.Click{}, fmt.Errorf("looking up message %q: %w", b.message, err)
 	}
-	earlier, err := w.store.Clicks(ctx, w.name, messageID)
+	earlier, err := w.store.Clicks(ctx, w.name, b.message)
 	if err != nil {
-		return mailbox.Click{}, fmt.Errorf("looking up clicks on %q: %w", messageID, err)
+		return mailbox.Click{}, fmt.Errorf("looking up clicks on %q: %w", b.message, err)
 	}
-	evidence := policy.ClickEvidence{Message: m.Evidence, Action: action, At: w.clock.Now()}
+	evidence := policy.ClickEvidence{Message: m.Evidence, Action: b.action, Persona: b.by, At: w.clock.Now()}
 	// Dials are read when they matter: those of the request, at the click.
 	evidence.Message.Dials = w.dialsSet()
 	for _, c := range earlier {
-		if c.Action == action {
+		if c.Action == b.action && c.Persona == b.by {
 			evidence.Earlier = appendEarlier(evidence.Earlier, c.State)
 		}
 	}
 	click := mailbox.Click{
-		World: w.name, ID: w.nextID("c"), MessageID: messageID, Action: action, At: evidence.At,
+		World: w.name, ID: w.nextID("c"), MessageID: b.message, Action: b.action, Persona: b.by, At: evidence.At,
 		Verdict: decide(evidence, w.Registry()), State: mailbox.ClickRefused,
 	}
 	switch click.Verdict.Answer {
@@ -161,11 +173,20 @@ func (w *World) submit(p *Provider, click mailbox.Click) error {
 	if plan.Form {
 		r.Header = append(r.Header, dispatcher.Field{Name: "Content-Type", Value: dispatcher.ContentType})
 	}
-	if plan.UserAgent {
+	switch {
+	case plan.UserAgent:
 		r.Header = append(r.Header, dispatcher.Field{Name: "User-Agent", Value: dispatcher.UserAgent})
+	case plan.Persona == policy.PersonaThirdParty:
+		r.Header = append(r.Header, dispatcher.Field{Name: "User-Agent", Value: thirdPartyUserAgent})
 	}
 	if plan.Bearer {
-		r.Token = func(context.Context) (string, error) { return p.keys.Token(keys.Claims{Audience: plan.Audience}) }
+		r.Token = func(context.Context) (string, error) {
+			signer, err := w.tokenKeys(p, plan.Persona)
+			if err != nil {
+				return "", err
+			}
+			return signer.Token(keys.Claims{Audience: plan.Audience})
+		}
 	}
 	if click.Action == mailbox.ActionUnsubscribe {
 		// RFC 8058 names no status; a sender that took note may say 202 or 204.
@@ -221,53 +242,6 @@ func (w *World) dispatching() (*dispatcher.Dispatcher, error) {
 		})
 	}
 	return d, nil
-}
-
-// Drain makes the attempts that are due, and returns when none is. If ctx ends
-// before, it returns with ctx's error, and the attempts go on: a caller that
-// stops waiting must not have a request cut off that the service may already
-// have carried out.
-func (w *World) Drain(ctx context.Context) error {
-	d := w.dispatch.Load()
-	if d == nil {
-		return nil
-	}
-	drained := make(chan error, 1)
-	w.owned.Go(func() { drained <- d.RunDue(w.ctx) })
-	select {
-	case err := <-drained:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// Advance moves the clock forward and makes the attempts that then are due. A
-// standing clock stops where each falls due, so that it is made at its time; a
-// running one jumps.
-func (w *World) Advance(ctx context.Context, by time.Duration) error {
-	if by < 0 {
-		return errors.New("the clock does not go back")
-	}
-	d := w.dispatch.Load()
-	if d == nil || w.clock.Runs() {
-		w.clock.Advance(by)
-		if d != nil {
-			d.Wake() // Its timer was set by the clock as it was.
-		}
-		return w.Drain(ctx)
-	}
-	end := w.clock.Now().Add(by)
-	for next, ok := d.Due(); ok && !next.After(end); next, ok = d.Due() {
-		if next.After(w.clock.Now()) {
-			w.clock.Set(next)
-		}
-		if err := w.Drain(ctx); err != nil {
-			return err
-		}
-	}
-	w.clock.Set(end)
-	return nil
 }
 
 // recordAttempt stores an attempt beside its click.
@@ -329,6 +303,13 @@ func (w *World) Allow(host string) error { return w.guard.Allow(host) }
 
 // AddService puts up a fake service in the process, and routes its host to it.
 func (w *World) AddService(s Service) error {
+	if s.Trusts != "" {
+		p, ok := w.Provider(s.Trusts)
+		if !ok {
+			return fmt.Errorf("endpoint %q: the world has no provider %s to trust", s.URL, s.Trusts)
+		}
+		s.keys = p.keys
+	}
 	host, err := w.services.add(s)
 	if err != nil {
 		return fmt.Errorf("endpoint %q: %w", s.URL, err)

@@ -69,6 +69,9 @@ func (in intake) Deliver(ctx context.Context, e smtpserver.Envelope, raw []byte)
 		return smtpserver.Reply{Code: 451, Enhanced: "4.3.0", Lines: []string{"Mail server temporarily rejected message."}}
 	}
 	p.announce(ctx, rows)
+	for _, row := range rows {
+		p.forwardLater(ctx, row)
+	}
 	return smtpserver.Reply{Code: reply.Code, Enhanced: reply.Enhanced, Lines: reply.Lines}
 }
 
@@ -146,7 +149,7 @@ func (w *World) fill(ctx context.Context, rows []mailbox.Message, raw []byte) {
 	for i := range rows {
 		e := &rows[i].Evidence
 		e.Header, e.Auth, e.Markup, e.EarlierURLs = header, auth, found, earlier
-		e.Access = pattern.Classify(pattern.Trail{Arrival: e.Arrival, Account: e.Account, Header: header, Auth: auth, Message: m})
+		e.Access = pattern.Classify(pattern.Trail{Arrival: e.Arrival, Account: e.Account, Header: header, Auth: auth, Enclosed: found.Enclosed, Message: m})
 		rows[i].Questions = questions
 	}
 }
@@ -206,11 +209,10 @@ func (p *Provider) account(rcpt string) (policy.Account, bool) {
 		return policy.Account{Address: "postmaster@" + domain}, true
 	}
 	if a, ok := p.accounts[local+"@"+domain]; ok {
-		return a, true
+		return a.Account, true
 	}
-	if plus := strings.IndexByte(local, '+'); plus > 0 {
-		a, ok := p.accounts[local[:plus]+"@"+domain]
-		return a, ok
+	if a, ok := p.accounts[withoutTag(local)+"@"+domain]; ok {
+		return a.Account, true
 	}
 	return policy.Account{}, false
 }

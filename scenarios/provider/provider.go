@@ -9,15 +9,18 @@ package provider
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
-	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy"
@@ -56,6 +59,12 @@ type Options struct {
 	// Enforce answers the verdict on the wire. Otherwise whatever an account
 	// may get is accepted, and the verdict says what would have been answered.
 	Enforce bool
+	// MailKey seals and signs the provider's own mail; nil is a key of its own,
+	// made when it is first needed.
+	MailKey crypto.Signer
+	// Writable lets mail programs set flags and delete messages, for
+	// themselves: the store keeps what came. Otherwise they can only read.
+	Writable bool
 	// OnMessage and OnAttempt are told of what has been stored, if set. They
 	// are called one after the other and must not call the provider.
 	OnMessage func(mailbox.Message)
@@ -67,9 +76,15 @@ type Options struct {
 type Provider struct {
 	*World
 	domain string
+	place  int // Among the providers of the world, from 0.
 	smtp   *smtpserver.Server
 	keys   *keys.Set
 	http   *http.Server
+
+	sealing   sealing
+	sending   sync.Mutex
+	published bool // What a receiver needs to authenticate its mail; guarded by sending.
+	access    access
 }
 
 // New makes a provider in a world of its own. It listens nowhere until it is
@@ -89,13 +104,18 @@ func New(o Options) (*Provider, error) {
 // Beside makes another provider in the same world, with keys and an issuer of
 // its own: what only the first one trusts does not trust it.
 func (p *Provider) Beside(domain string) (*Provider, error) {
-	return p.addProvider(domain, keys.Options{
-		Now: p.clock.Now, Issuer: "https://accounts." + domain, AuthorizedParty: "actions@" + domain, Subject: defaultOtherSubject,
-	})
+	return p.addProvider(domain, otherKeys(domain, p.clock.Now))
 }
 
-// defaultOtherSubject is the sub of every provider but the first.
-const defaultOtherSubject = "200000000000000000002"
+// otherKeys are the keys of a provider that is not the first of its world.
+func otherKeys(domain string, now func() time.Time) keys.Options {
+	return keys.Options{
+		Now: now, Issuer: "https://accounts." + domain, AuthorizedParty: "actions@" + domain, Subject: otherSubject,
+	}
+}
+
+// otherSubject is the sub of every provider but the first.
+const otherSubject = "200000000000000000002"
 
 func (p *Provider) newSMTP() error {
 	config, err := p.ca.TLSConfig("mx."+p.domain, "localhost", "127.0.0.1", "::1")
@@ -104,8 +124,12 @@ func (p *Provider) newSMTP() error {
 	}
 	// A pipe has no buffer for the tickets that a server writes unasked.
 	config.SessionTicketsDisabled = true
+	var random io.Reader
+	if !p.clock.Runs() {
+		random = &chance{seed: p.domain}
+	}
 	p.smtp, err = smtpserver.New(smtpserver.Options{
-		Backend: intake{p}, Hostname: "mx." + p.domain, TLSConfig: config, Logger: p.log, Now: p.clock.Now,
+		Backend: intake{p}, Hostname: p.hostname(), TLSConfig: config, Logger: p.log, Now: p.clock.Now, Random: random,
 		PeerAs: p.peerAs, ProxyFrom: p.proxyFrom,
 		BareLineEnds: func() smtpserver.BareLineEnds {
 			return smtpserver.BareLineEnds(p.dialsSet().Get(policy.DialBareLineEnds))
@@ -170,41 +194,12 @@ func (p *Provider) Keys() *keys.Set { return p.keys }
 // CA returns the authority of the provider's certificates.
 func (w *World) CA() *keys.CA { return w.ca }
 
-// AddAccount makes an account at the provider of its domain.
-func (w *World) AddAccount(address string) error {
-	local, domain, ok := cutLast(address, '@')
-	if !ok || local == "" {
-		return fmt.Errorf("account %q has no local part and domain", address)
-	}
-	p, ok := w.Provider(domain)
-	if !ok {
-		return fmt.Errorf("account %q is not of the provider's domain %s", address, w.Providers()[0].domain)
-	}
-	name := strings.ToLower(local) + "@" + p.domain
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.accounts[name] = policy.Account{Address: name}
-	return nil
-}
-
 func cutLast(s string, b byte) (before, after string, ok bool) {
 	i := strings.LastIndexByte(s, b)
 	if i < 0 {
 		return s, "", false
 	}
 	return s[:i], s[i+1:], true
-}
-
-// Accounts returns the addresses of all accounts, sorted.
-func (w *World) Accounts() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	list := make([]string, 0, len(w.accounts))
-	for _, a := range w.accounts {
-		list = append(list, a.Address)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // Register adds a registration.

@@ -193,7 +193,7 @@ func (p *Provider) Deliver(ctx context.Context, peer netip.Addr, m Mail, useTLS 
 		return Delivery{}, err
 	}
 	if useTLS {
-		m.TLS = &tls.Config{RootCAs: p.ca.Pool(), ServerName: "mx." + p.domain, MinVersion: tls.VersionTLS12}
+		m.TLS = p.clientTLS(p.hostname())
 	}
 	client, server := net.Pipe()
 	p.owned.Go(func() { p.smtp.ServeConn(&pipeConn{Conn: server, peer: peerAddr(peer)}) })
@@ -201,9 +201,14 @@ func (p *Provider) Deliver(ctx context.Context, peer netip.Addr, m Mail, useTLS 
 	if err != nil {
 		return Delivery{}, err
 	}
-	list, err := p.store.Messages(ctx, mailbox.Query{World: p.name, AfterSeq: before, Refused: true})
+	drained := p.Drain(ctx)
+	// What has been stored is told, whatever became of what it led to.
+	list, err := p.store.Messages(context.WithoutCancel(ctx), mailbox.Query{World: p.name, AfterSeq: before, Refused: true})
 	// Others may deliver meanwhile; every reply ends with the session's id.
 	last := reply.Lines[len(reply.Lines)-1]
-	list = slices.DeleteFunc(list, func(m mailbox.Message) bool { return !strings.Contains(last, m.Evidence.Arrival.Session) })
-	return Delivery{Reply: reply, Messages: list}, err
+	list = slices.DeleteFunc(list, func(m mailbox.Message) bool {
+		session := m.Evidence.Arrival.Session
+		return session == "" || !strings.Contains(last, session)
+	})
+	return Delivery{Reply: reply, Messages: list}, errors.Join(err, drained)
 }

@@ -35,6 +35,11 @@ type Service struct {
 	Header   http.Header
 	Body     string
 	Fail     Failure // Instead of any answer.
+	// Trusts is the domain of the one provider of the world whose tokens it
+	// accepts: it answers 401 to every request without one. Empty accepts all.
+	Trusts string
+
+	keys *keys.Set // Those of Trusts.
 }
 
 // services answers for all fake services of a provider, over TLS on a
@@ -163,6 +168,13 @@ func (s *services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case FailReset:
 		breakConn(r, errReset)
 		return
+	}
+	if service.keys != nil {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if _, err := service.keys.Verify(token, keys.VerifyOptions{AnyAudience: true}); err != nil {
+			http.Error(w, err.Error(), http.StatusUnauthorized)
+			return
+		}
 	}
 	w.Header().Set("Date", s.now().Format(http.TimeFormat))
 	for name, values := range service.Header {

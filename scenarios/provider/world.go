@@ -3,12 +3,13 @@ package provider
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,10 @@ import (
 	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/policy/registry"
 	"github.com/doppelbox/doppelbox/receiver/dnszone"
+	"github.com/doppelbox/doppelbox/receiver/mailaccess"
 	"github.com/doppelbox/doppelbox/receiver/mailauth"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 )
@@ -40,10 +44,17 @@ type World struct {
 	onMessage func(mailbox.Message)
 	onAttempt func(mailbox.Click, mailbox.Attempt)
 	proxyFrom []netip.Prefix
+	agenda    *agenda
+	givenKey  crypto.Signer
+	blocks    blocks
+	accesses  accesses
+	changes   *mailaccess.Changes // Nil: mailboxes are read-only for programs.
+	stranger  stranger
 
 	ids     atomic.Int64
 	full    atomic.Bool // The store has begun to forget, and that was said.
 	told    sync.Mutex  // Held while OnMessage or OnAttempt runs.
+	moving  sync.Mutex  // Held while a standing clock is moved on.
 	clicks  sync.Mutex  // Held from the decision on a click until it is stored.
 	owned   sync.WaitGroup
 	ctx     context.Context // Ends with close.
@@ -53,7 +64,9 @@ type World struct {
 	mu        sync.Mutex           // Guards what follows.
 	providers []*Provider          // The first one first.
 	byDomain  map[string]*Provider // The same.
-	accounts  map[string]policy.Account
+	accounts  map[string]*account  // By address.
+	sources   map[string]*source   // By the address elsewhere.
+	sinks     map[string]*sink     // By domain.
 	registry  policy.Registry
 	peers     map[netip.Addr]netip.Addr
 	dials     policy.Dials
@@ -65,11 +78,15 @@ func newWorld(o Options) (*World, error) {
 	w := &World{
 		name: cmp.Or(o.World, DefaultWorld), clock: o.Clock, log: o.Logger, store: o.Store, zone: dnszone.New(), roots: o.Roots,
 		onMessage: o.OnMessage, onAttempt: o.OnAttempt, enforce: o.Enforce, proxyFrom: o.ProxyFrom,
-		byDomain: map[string]*Provider{}, accounts: map[string]policy.Account{}, peers: map[netip.Addr]netip.Addr{}, dials: policy.Dials{},
+		byDomain: map[string]*Provider{}, accounts: map[string]*account{}, sources: map[string]*source{}, sinks: map[string]*sink{}, peers: map[netip.Addr]netip.Addr{}, dials: policy.Dials{},
 		pending: map[string]mailbox.Click{}, dkimKeys: mailauth.NewKeyCache(),
 	}
 	if w.clock == nil {
 		w.clock = RunningClock(time.Now)
+	}
+	w.agenda, w.givenKey = newAgenda(w.clock), o.MailKey
+	if o.Writable {
+		w.changes = mailaccess.NewChanges()
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
@@ -93,8 +110,11 @@ func newWorld(o Options) (*World, error) {
 // addProvider makes a provider of the world. Its keys are made when they are
 // first needed.
 func (w *World) addProvider(domain string, o keys.Options) (*Provider, error) {
-	p := &Provider{World: w, domain: strings.ToLower(domain)}
-	var err error
+	domain, err := registry.ParseDomain(domain)
+	if err != nil {
+		return nil, fmt.Errorf("provider: %w", err)
+	}
+	p := &Provider{World: w, domain: domain}
 	if p.keys, err = keys.New(o); err != nil {
 		return nil, err
 	}
@@ -107,6 +127,7 @@ func (w *World) addProvider(domain string, o keys.Options) (*Provider, error) {
 	if w.byDomain[p.domain] != nil {
 		return nil, errors.Join(errors.New("the world has a provider "+p.domain+" already"), p.smtp.Close())
 	}
+	p.place = len(w.providers)
 	w.providers, w.byDomain[p.domain] = append(w.providers, p), p
 	return p, nil
 }
@@ -115,7 +136,7 @@ func (w *World) addProvider(domain string, o keys.Options) (*Provider, error) {
 func (w *World) Provider(domain string) (*Provider, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p, ok := w.byDomain[strings.ToLower(domain)]
+	p, ok := w.byDomain[message.DomainOf("@"+domain)]
 	return p, ok
 }
 
@@ -138,7 +159,10 @@ func (w *World) close() error {
 	w.closing.Do(func() {
 		w.stop()
 		for _, p := range w.Providers() {
-			err = errors.Join(err, p.smtp.Close(), p.http.Close())
+			err = errors.Join(err, p.smtp.Close(), p.http.Close(), p.closeAccess())
+		}
+		for _, s := range w.allSinks() {
+			err = errors.Join(err, s.close())
 		}
 		err = errors.Join(err, w.services.close())
 		w.owned.Wait()

@@ -1,0 +1,80 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Drain does what is due: mail is fetched and sent, attempts at requests are
+// made. It returns when nothing is due. If ctx ends before, it returns with
+// ctx's error, and what is under way goes on: a caller that stops waiting must
+// not have a request cut off that the service may already have carried out.
+func (w *World) Drain(ctx context.Context) error {
+	return w.wait(ctx, func() error {
+		w.agenda.doDue(w)
+		return w.request()
+	})
+}
+
+// request makes the attempts at requests that are due. A click waits for this
+// alone: mail that is fetched from a slow server must not hold it up.
+func (w *World) request() error {
+	if d := w.dispatch.Load(); d != nil {
+		return d.RunDue(w.ctx)
+	}
+	return nil
+}
+
+// wait does something, and stops waiting for it when ctx ends.
+func (w *World) wait(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	w.owned.Go(func() { done <- do() })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// due returns when something falls due next; false if nothing will.
+func (w *World) due() (time.Time, bool) {
+	at, ok := w.agenda.due()
+	if d := w.dispatch.Load(); d != nil {
+		if next, some := d.Due(); some && (!ok || next.Before(at)) {
+			return next, true
+		}
+	}
+	return at, ok
+}
+
+// Advance moves the clock forward and does what then is due. A standing clock
+// stops where each thing falls due, so that it is done at its time; a running
+// one jumps.
+func (w *World) Advance(ctx context.Context, by time.Duration) error {
+	if by < 0 {
+		return errors.New("the clock does not go back")
+	}
+	if w.clock.Runs() {
+		w.clock.Advance(by)
+		w.agenda.rouse() // Its timer was set by the clock as it was.
+		if d := w.dispatch.Load(); d != nil {
+			d.Wake() // Likewise.
+		}
+		return w.Drain(ctx)
+	}
+	w.moving.Lock()
+	defer w.moving.Unlock()
+	end := w.clock.Now().Add(by)
+	for next, ok := w.due(); ok && !next.After(end); next, ok = w.due() {
+		if next.After(w.clock.Now()) {
+			w.clock.Set(next)
+		}
+		if err := w.Drain(ctx); err != nil {
+			return err
+		}
+	}
+	w.clock.Set(end)
+	return nil
+}
