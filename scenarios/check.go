@@ -2,10 +2,13 @@ package scenarios
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/quote"
 	"github.com/doppelbox/doppelbox/policy/registry"
+	"github.com/doppelbox/doppelbox/scenarios/forwarding"
 )
 
 // The checks here are on words that fit together only in one verb.
@@ -69,4 +72,38 @@ func checkDial(s Step) *mistake {
 		return &mistake{col: s.Words[0].Col, msg: err.Error() + policy.Suggest(s.Words[0].Text, known)}
 	}
 	return &mistake{col: s.Words[1].Col, msg: err.Error()}
+}
+
+func checkSink(s Step) *mistake {
+	if s.has("to") && s.has("code") {
+		return &mistake{col: s.Col, msg: "a sink with to= answers with its own code"}
+	}
+	return nil
+}
+
+func checkPopserver(s Step) *mistake {
+	if s.has("at") && s.has("fail") {
+		return &mistake{col: s.Col, msg: "fail= is for a mailbox within the process, and at= names another one"}
+	}
+	return nil
+}
+
+// checkSigning checks that both halves of a signature are there.
+func checkSigning(s Step) *mistake {
+	if s.has("d") != s.has("s") {
+		return &mistake{col: endCol(s.Src), msg: "a signature needs both d= and s="}
+	}
+	return nil
+}
+
+func checkForward(s Step) *mistake {
+	style, _ := s.Get("style")
+	language, ok := s.Get("language")
+	if _, known := quote.Find(style, language); ok && !known {
+		return &mistake{col: s.Col, msg: fmt.Sprintf("how %s words a forward in %q is not known", style, language)}
+	}
+	if as, _ := s.Get("as"); as == string(forwarding.Attachment) && s.has("markup") {
+		return &mistake{col: s.Col, msg: "an attached original stays as it is: markup= is for as=inline"}
+	}
+	return checkSigning(s)
 }

@@ -18,7 +18,7 @@ func (r *Runner) expect(ctx context.Context, s Step) error {
 		return err
 	}
 	c := s.Claim()
-	list, err := r.paths(ctx, strings.HasPrefix(c.Path.Text, "key"))
+	list, err := r.paths(ctx, strings.HasPrefix(c.Path.Text, "key") || strings.HasPrefix(c.Path.Text, "stored"))
 	if err != nil {
 		return err
 	}

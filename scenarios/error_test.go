@@ -156,7 +156,8 @@ func TestFileErrors(t *testing.T) {
 	tests := []struct{ src, want string }{
 		{sections.String(), "x:1001:1: more than 1000 sections"},
 		{"rotate\nclock 2026-01-15T09:00:00Z\n", "x:2:1: clock comes after rotate in line 1"},
-		{"provider a.test\nprovider b.test\n", "x:2:1: the provider is already named in line 1"},
+		{"provider a.test\nprovider a.test\n", "x:2:1: this provider is already named in line 1"},
+		{"provider a.test\naccount a@a.test\nprovider b.test\n", "x:3:1: provider comes after account in line 2"},
 		{"dns zone\n", `x:1:5: there is no section "zone"`},
 		{"rotate\n-- a --\n", `x:2:1: unused section "a": no step names it`},
 		{strings.Repeat("x\n", 200), ""},

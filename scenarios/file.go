@@ -139,8 +139,9 @@ func (p *parser) checkUnused(sections []Section) {
 // checkOrder finds steps that come too late: what happens in a world needs to
 // know whose it is, and when.
 func (p *parser) checkOrder(phases []Phase) {
-	first := ""               // The first step that a provider or clock must precede.
-	given := map[string]int{} // The line of the first provider and clock.
+	first := ""                 // The first step that a provider or clock must precede.
+	given := map[string]int{}   // The line of the first provider and clock.
+	domains := map[string]int{} // The line of each provider.
 	for _, phase := range phases {
 		for _, s := range phase.Steps {
 			if s.Verb != "provider" && s.Verb != "clock" {
@@ -150,15 +151,18 @@ func (p *parser) checkOrder(phases []Phase) {
 				continue
 			}
 			p.line, p.src = s.Line, s.Src
-			line, again := given[s.Verb]
+			_, again := given[s.Verb]
 			switch {
-			case again && s.Verb == "provider":
-				p.report(mistake{col: s.Col, msg: fmt.Sprintf("the provider is already named in line %d", line)})
-			case !again && first != "":
+			case s.Verb == "provider" && domains[strings.ToLower(s.Words[0].Text)] > 0:
+				p.report(mistake{col: s.Col, msg: fmt.Sprintf("this provider is already named in line %d", domains[strings.ToLower(s.Words[0].Text)])})
+			case (!again || s.Verb == "provider") && first != "":
 				p.report(mistake{col: s.Col, msg: fmt.Sprintf("%s comes after %s", s.Verb, first), hint: "provider and clock come first"})
 			}
 			if !again {
 				given[s.Verb] = s.Line
+			}
+			if s.Verb == "provider" {
+				domains[strings.ToLower(s.Words[0].Text)] = s.Line
 			}
 		}
 	}

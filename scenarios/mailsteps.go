@@ -16,6 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/policy/registry"
 	"github.com/doppelbox/doppelbox/receiver/mailauth"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
@@ -183,14 +186,24 @@ func (r *Runner) deliver(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
+	from, _ := s.Get("from")
+	return r.send(ctx, s, provider.Mail{From: strings.Trim(from, "<>"), To: s.List("to"), Raw: raw})
+}
+
+// send delivers a mail as a step says: to the provider of its first recipient.
+func (r *Runner) send(ctx context.Context, s Step, m provider.Mail) error {
 	peer := netip.MustParseAddr(defaultPeer)
 	if text, ok := s.Get("peer"); ok {
+		var err error
 		if peer, err = netip.ParseAddr(text); err != nil {
 			return err
 		}
 	}
-	from, _ := s.Get("from")
-	m := provider.Mail{From: strings.Trim(from, "<>"), To: s.List("to"), Raw: raw}
+	// A server without SMTPUTF8 knows domains in A-labels.
+	m.From = ascii(m.From)
+	for i, to := range m.To {
+		m.To[i] = ascii(to)
+	}
 	m.HELO, _ = s.Get("helo")
 	if m.HELO == "" {
 		m.HELO = "[" + peer.String() + "]"
@@ -198,8 +211,12 @@ func (r *Runner) deliver(ctx context.Context, s Step) error {
 			m.HELO = "[IPv6:" + peer.String() + "]"
 		}
 	}
+	p := r.p
+	if other, ok := r.p.Provider(message.DomainOf(m.To[0])); ok {
+		p = other
+	}
 	useTLS, _ := s.Get("tls")
-	d, err := r.p.Deliver(ctx, peer, m, useTLS == "yes")
+	d, err := p.Deliver(ctx, peer, m, useTLS == "yes")
 	if err != nil {
 		return fmt.Errorf("delivering %q: %w", s.Words[0].Text, err)
 	}
@@ -210,28 +227,61 @@ func (r *Runner) deliver(ctx context.Context, s Step) error {
 	return nil
 }
 
+// ascii returns an address with its domain in A-labels. What is no address stays.
+func ascii(address string) string {
+	a, err := registry.ParseAddress(address)
+	if err != nil || len(a) == len(address) {
+		return address // As it is written: case may matter to whoever looks.
+	}
+	return a
+}
+
 // addressed returns the message that a step speaks of: the last one, or that
 // which message= counts.
 func (r *Runner) addressed(ctx context.Context, s Step) (mailbox.Message, error) {
 	text, ok := s.Get("message")
+	if !ok {
+		return r.newest(ctx)
+	}
+	return r.nth(ctx, text)
+}
+
+// newest returns the message that claims speak of, or else the newest one.
+func (r *Runner) newest(ctx context.Context) (mailbox.Message, error) {
+	if r.message != nil {
+		return *r.message, nil
+	}
 	list, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
 	if err != nil {
 		return mailbox.Message{}, err
 	}
-	if !ok {
-		if r.message != nil {
-			return *r.message, nil
-		}
-		if len(list) > 0 {
-			return list[len(list)-1], nil
-		}
-		return mailbox.Message{}, fmt.Errorf("there is no message yet")
+	if len(list) == 0 {
+		return mailbox.Message{}, errors.New("there is no message yet")
+	}
+	return list[len(list)-1], nil
+}
+
+// nth returns the message that a number counts, from 0.
+func (r *Runner) nth(ctx context.Context, text string) (mailbox.Message, error) {
+	list, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
+	if err != nil {
+		return mailbox.Message{}, err
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n >= len(list) {
 		return mailbox.Message{}, fmt.Errorf("there is no message %s: there are %d, counted from 0", text, len(list))
 	}
 	return list[n], nil
+}
+
+// open makes a message the one that the following steps speak of.
+func (r *Runner) open(ctx context.Context, s Step) error {
+	m, err := r.nth(ctx, s.Words[0].Text)
+	if err != nil {
+		return r.at(s, s.Words[0], "%s", err)
+	}
+	r.message = &m
+	return nil
 }
 
 func (r *Runner) press(ctx context.Context, s Step) error {
@@ -243,7 +293,11 @@ func (r *Runner) press(ctx context.Context, s Step) error {
 	if err != nil {
 		return r.at(s, s.Words[0], "%s", err)
 	}
-	click, err := r.p.Click(ctx, m.ID, action)
+	who := policy.PersonaProvider
+	if text, ok := s.Get("persona"); ok {
+		who = policy.Persona(text)
+	}
+	click, err := r.p.ClickAs(ctx, who, m.ID, action)
 	if err != nil {
 		return err
 	}

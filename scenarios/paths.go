@@ -31,10 +31,10 @@ func (p *paths) some(name, value string) {
 }
 
 // paths returns everything that can be asserted now: of the last delivery, the
-// message that it made, the last click, all requests, the last token. The keys
-// are told of only if they are asked for, because they have to be made first,
-// which takes a while.
-func (r *Runner) paths(ctx context.Context, withKeys bool) ([]Path, error) {
+// message that it made, the last click, all requests, the last token. The keys,
+// and the header block that one of them seals, are told of only if they are
+// asked for, because they have to be made first, which takes a while.
+func (r *Runner) paths(ctx context.Context, made bool) ([]Path, error) {
 	var p paths
 	inbox, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
 	if err != nil {
@@ -56,11 +56,17 @@ func (r *Runner) paths(ctx context.Context, withKeys bool) ([]Path, error) {
 	if r.message != nil {
 		p.message(*r.message)
 	}
+	if err := r.outsidePaths(ctx, &p); err != nil {
+		return nil, err
+	}
 	if err := r.clickPaths(ctx, &p); err != nil {
 		return nil, err
 	}
-	if !withKeys {
+	if !made {
 		return p, nil
+	}
+	if err := r.storedPaths(&p); err != nil {
+		return nil, err
 	}
 	published, err := r.p.Keys().Keys()
 	if err != nil {
@@ -81,18 +87,10 @@ func (p *paths) message(m mailbox.Message) {
 	p.add("delivery", string(v.Delivery))
 	p.some("folder", string(v.Folder))
 	p.some("decider", string(v.Decider))
-	p.count("reply.code", v.Reply.Code)
-	p.add("reply.enhanced", v.Reply.Enhanced)
-	p.add("reply.text", strings.Join(v.Reply.Lines, "\n"))
-	p.add("envelope.from", e.Arrival.MailFrom)
-	p.add("envelope.to", e.Arrival.Rcpt)
-	p.add("envelope.peer", e.Arrival.Peer.String())
-	p.add("envelope.helo", e.Arrival.HELO)
-	p.some("envelope.tls", e.Arrival.TLS)
+	p.arrival(e.Arrival, v.Reply)
+	p.add("account", m.Account)
 	p.auth(e.Auth)
-	p.add("pattern", string(e.Access.Pattern))
-	p.add("pattern.confidence", string(e.Access.Confidence))
-	p.some("pattern.settle", e.Access.Settle)
+	p.access(e.Access, e.Markup.Enclosed)
 	p.findings("check.", v.Findings)
 	p.count("actions", len(v.Actions))
 	for i, a := range v.Actions {
@@ -120,6 +118,65 @@ func (p *paths) message(m mailbox.Message) {
 	}
 }
 
+// arrival tells how a message came; what is fetched has no envelope and gets no
+// reply.
+func (p *paths) arrival(a policy.Arrival, r policy.Reply) {
+	p.add("arrival", string(a.Channel))
+	if f := a.Fetch; f != nil {
+		p.add("arrival.source", f.Source)
+		p.add("arrival.host", f.Host)
+		p.count("arrival.port", f.Port)
+		p.add("arrival.login", f.Login)
+		p.some("arrival.tls", f.TLS)
+		p.add("arrival.uid", f.UID)
+		return
+	}
+	p.count("reply.code", r.Code)
+	p.add("reply.enhanced", r.Enhanced)
+	p.add("reply.text", strings.Join(r.Lines, "\n"))
+	p.add("envelope.from", a.MailFrom)
+	p.add("envelope.to", a.Rcpt)
+	p.add("envelope.peer", a.Peer.String())
+	p.add("envelope.helo", a.HELO)
+	p.some("envelope.tls", a.TLS)
+}
+
+// access tells of the access pattern and its evidence.
+func (p *paths) access(a policy.Access, enclosed []policy.Enclosed) {
+	p.add("pattern", string(a.Pattern))
+	p.add("pattern.confidence", string(a.Confidence))
+	p.some("pattern.settle", a.Settle)
+	p.signals("pattern.signal", a.Signals)
+	p.signals("pattern.contradiction", a.Contradictions)
+	if f := a.Forward; f != nil {
+		p.add("pattern.forward.style", string(f.Style))
+		p.add("pattern.forward.by", f.By)
+		p.add("pattern.forward.original", f.Original)
+		p.add("pattern.forward.claimed", strings.Join(f.Claimed, ", "))
+		p.add("pattern.forward.sendas", f.SendAs)
+	}
+	p.count("enclosed", len(enclosed))
+	for i, in := range enclosed {
+		prefix := "enclosed." + strconv.Itoa(i)
+		p.add(prefix, string(in.How))
+		p.some(prefix+".client", in.Client)
+		p.some(prefix+".language", in.Language)
+		p.some(prefix+".from", in.From)
+		p.some(prefix+".subject", in.Subject)
+	}
+}
+
+func (p *paths) signals(name string, list []policy.Signal) {
+	p.count(name+"s", len(list))
+	for i, s := range list {
+		prefix := name + "." + strconv.Itoa(i)
+		p.add(prefix, s.Name)
+		p.count(prefix+".rank", s.Rank)
+		p.add(prefix+".value", s.Value)
+		p.some(prefix+".for", string(s.For))
+	}
+}
+
 func (p *paths) auth(a policy.Authentication) {
 	p.add("spf", string(a.SPF.Result))
 	p.add("spf.domain", a.SPF.Domain)
@@ -143,6 +200,15 @@ func (p *paths) auth(a policy.Authentication) {
 		p.add(prefix+".selector", d.Selector)
 		p.add(prefix+".algorithm", d.Algorithm)
 		p.add(prefix+".headers", strings.Join(d.Headers, ":"))
+		p.some(prefix+".change", string(d.Change))
+	}
+	p.add("arc", string(a.ARC.Result))
+	p.some("arc.reason", string(a.ARC.Reason))
+	p.count("arc.sets", len(a.ARC.Sets))
+	for i, set := range a.ARC.Sets {
+		prefix := "arc.set." + strconv.Itoa(i)
+		p.add(prefix+".domain", set.Domain)
+		p.add(prefix+".cv", set.CV)
 	}
 	p.add("dmarc", string(a.DMARC.Result))
 	p.add("dmarc.domain", a.DMARC.Domain)
@@ -169,6 +235,7 @@ func (p *paths) action(prefix string, a policy.Action, v policy.ActionVerdict) {
 	p.add(prefix+".kind", string(a.Kind))
 	p.add(prefix+".syntax", a.Syntax)
 	p.some(prefix+".on", a.On)
+	p.some(prefix+".enclosed", string(a.Enclosed))
 	p.some(prefix+".name", a.Name)
 	for i, h := range a.Handlers {
 		if i == 0 {
@@ -202,6 +269,7 @@ func (r *Runner) clickPaths(ctx context.Context, p *paths) error {
 		p.add("click.reason", string(last.Verdict.Reason))
 		p.some("click.decider", string(last.Verdict.Decider))
 		p.some("click.target", last.Verdict.Target)
+		p.add("click.persona", string(last.Persona))
 	}
 	requests, token := 0, ""
 	var told paths

@@ -147,11 +147,12 @@ func open(f *File, o provider.Options, clock func(time.Time) *provider.Clock) (*
 	if clock(time.Time{}).Runs() {
 		at = time.Time{}
 	}
+	var domains []string
 	for _, phase := range f.Phases {
 		for _, s := range phase.Steps {
 			switch s.Verb {
 			case "provider":
-				o.Domain = s.Words[0].Text
+				domains = append(domains, s.Words[0].Text)
 			case "inbound":
 				if err := readInbound(s, &o); err != nil {
 					return nil, err
@@ -167,7 +168,27 @@ func open(f *File, o provider.Options, clock func(time.Time) *provider.Clock) (*
 		at = parsed
 	}
 	o.Clock = clock(at)
-	return provider.New(o)
+	if len(domains) > 0 {
+		o.Domain = domains[0]
+	}
+	if !o.Clock.Runs() {
+		// The same seals on every run.
+		key, err := TestKey("")
+		if err != nil {
+			return nil, err
+		}
+		o.MailKey = key
+	}
+	p, err := provider.New(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, domain := range domains[min(1, len(domains)):] {
+		if _, err := p.Beside(domain); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+	}
+	return p, nil
 }
 
 func (f *File) first(verb string) (Step, bool) {
@@ -189,6 +210,13 @@ type Runner struct {
 	last    *provider.Delivery
 	message *mailbox.Message // The one that claims speak of.
 	click   *mailbox.Click
+	// fetched and fetchErr are of the last fetch, confirmErr is of the last
+	// confirm.
+	fetched    *provider.Fetched
+	fetchErr   error
+	confirmed  bool
+	confirmErr error
+
 	given   bool // The provider was there before the file.
 	update  bool
 	updated bool

@@ -178,16 +178,17 @@ func (p *parser) check(s Step, v Verb) {
 
 // value checks one value against its parameter.
 func (p *parser) value(param Param, w Word) {
-	if param.Form == FormSection {
-		p.section(w)
-		return
-	}
 	items := []string{w.Text}
 	if param.List {
 		items = strings.Split(w.Text, ",")
 	}
 	offset := 0
 	for _, item := range items {
+		if param.Form == FormSection {
+			p.section(item, w.innerCol(offset))
+			offset += len(item) + len(",")
+			continue
+		}
 		msg := ""
 		if len(param.Values) > 0 && !slices.Contains(param.Values, item) {
 			msg = fmt.Sprintf("unknown value %q%s", item, policy.Suggest(item, param.Values))
@@ -210,14 +211,14 @@ func (w Word) innerCol(offset int) int {
 	return w.Col + utf8.RuneCountInString(w.Text[:offset])
 }
 
-// section checks the name of a section.
-func (p *parser) section(w Word) {
-	if p.used == nil || slices.Contains(p.names, w.Text) {
-		p.use(w.Text)
+// section checks the name of a section, which stands at a column.
+func (p *parser) section(name string, col int) {
+	if p.used == nil || slices.Contains(p.names, name) {
+		p.use(name)
 		return
 	}
-	m := mistake{col: w.Col, msg: fmt.Sprintf("there is no section %q", w.Text)}
-	if near, ok := policy.Nearest(w.Text, p.names); ok {
+	m := mistake{col: col, msg: fmt.Sprintf("there is no section %q", name)}
+	if near, ok := policy.Nearest(name, p.names); ok {
 		m.msg += fmt.Sprintf("; did you mean %q?", near)
 		p.use(near)
 	} else if len(p.names) > 0 {

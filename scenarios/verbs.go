@@ -7,18 +7,21 @@ import (
 )
 
 // Verbs returns all verbs, world verbs first.
-func Verbs() []Verb { return slices.Concat(worldVerbs(), mailVerbs(), otherVerbs()) }
+func Verbs() []Verb {
+	return slices.Concat(worldVerbs(), mailVerbs(), personVerbs(), timeVerbs(), claimVerbs())
+}
 
 // worldVerbs are those that make a world.
-func worldVerbs() []Verb { return slices.Concat(providerVerbs(), networkVerbs()) }
+func worldVerbs() []Verb { return slices.Concat(providerVerbs(), networkVerbs(), elsewhereVerbs()) }
 
 // providerVerbs say what the provider is and whom it knows.
 func providerVerbs() []Verb {
 	return []Verb{
 		{
 			Name: "provider", Group: GroupWorld,
-			Words:   []Param{{Name: "DOMAIN", Form: FormDomain, Required: true}},
-			Doc:     "Names the provider by the domain of its accounts. At most once, and before every other step but clock.",
+			Words: []Param{{Name: "DOMAIN", Form: FormDomain, Required: true}},
+			Doc: "Names the provider by the domain of its accounts; before every other step but clock. A second one stands beside the first, " +
+				"with keys and an issuer of its own.",
 			Example: "provider gmail.test",
 		},
 		{
@@ -29,9 +32,16 @@ func providerVerbs() []Verb {
 		},
 		{
 			Name: "account", Group: GroupWorld,
-			Words:   []Param{{Name: "ADDRESS", Form: FormAddress, Required: true}},
-			Doc:     "Makes a mailbox at the provider.",
-			Example: "account alice@gmail.test",
+			Words: []Param{{Name: "ADDRESS", Form: FormAddress, Required: true}},
+			Keys: []Param{
+				{Key: "sendas", Name: "ADDRESS", Form: FormAddress, List: true},
+				{Key: "popfrom", Name: "ADDRESS", Form: FormAddress, List: true},
+				{Key: "forward", Name: "ADDRESS", Form: FormAddress},
+				{Key: "password", Name: "TEXT", Form: FormText},
+			},
+			Doc: "Makes a mailbox at the provider, or adds to its settings: addresses that the user has proved she may send mail as, addresses whose " +
+				"mail it fetches by POP, where it forwards its mail to, and the password for mail programs (IMAP, POP3), without which they have no access.",
+			Example: "account alice@gmail.test sendas=user@acme.test popfrom=old@isp.example forward=carol@other.test",
 		},
 		{
 			Name: "register", Group: GroupWorld,
@@ -67,9 +77,10 @@ func networkVerbs() []Verb {
 				{Key: "body", Name: "TEXT", Form: FormText},
 				{Key: "header", Name: "NAME:VALUE", Form: FormHeaderField, Repeated: true},
 				{Key: "fail", Values: []string{"timeout", "reset", "tls"}},
+				{Key: "trusts", Name: "DOMAIN", Form: FormDomain},
 			},
 			Doc: "Fakes a service at a URL, within the process. It answers with the statuses in order and stays at the last one; " +
-				"200 if none is given. With fail it never answers.",
+				"200 if none is given. With fail it never answers. With trusts it answers 401 to a request without a valid token of the provider of that domain.",
 			Example: `endpoint https://shop.example/approve status=408,200 header="Content-Type: text/plain" body=done`,
 			check:   checkEndpoint,
 		},
@@ -114,7 +125,7 @@ func networkVerbs() []Verb {
 
 // mailVerbs are what senders do.
 func mailVerbs() []Verb {
-	return []Verb{
+	return append([]Verb{
 		{
 			Name: "sign", Group: GroupMail,
 			Words: []Param{{Name: "SECTION", Form: FormSection, Required: true}},
@@ -146,19 +157,20 @@ func mailVerbs() []Verb {
 			Doc:     "Delivers the mail in a section by SMTP, with line ends CRLF whatever the section has.",
 			Example: "deliver mail.eml from=bounce@shop.example to=alice@gmail.test,bob@gmail.test peer=192.0.2.10",
 		},
-	}
+	}, forwardVerbs()...)
 }
 
-// otherVerbs are what the user does, what time does, and claims.
-func otherVerbs() []Verb {
+// personVerbs are what the user does.
+func personVerbs() []Verb {
 	message := Param{Key: "message", Name: "N", Form: FormInteger}
 	return []Verb{
 		{
 			Name: "click", Group: GroupPerson,
-			Words:   []Param{{Name: "LABEL|INDEX", Form: FormText, Required: true}},
-			Keys:    []Param{message},
-			Doc:     "Presses the button with this label or, from 0, of this index; in the newest message, or in the Nth from 0.",
-			Example: `click "Approve expense" message=0`,
+			Words: []Param{{Name: "LABEL|INDEX", Form: FormText, Required: true}},
+			Keys:  []Param{message, {Key: "persona", Values: personas()}},
+			Doc: "Presses the button with this label or, from 0, of this index; in the newest message, or in the Nth from 0. A persona other than provider " +
+				"is a program that asks nobody: without a token, with the provider's User-Agent and no token, or with a valid token of another provider.",
+			Example: `click "Approve expense" message=0 persona=third-party`,
 		},
 		{
 			Name: "unsubscribe", Group: GroupPerson,
@@ -166,6 +178,38 @@ func otherVerbs() []Verb {
 			Doc:     "Uses one-click unsubscription, in the newest message, or in the Nth from 0.",
 			Example: "unsubscribe",
 		},
+		{
+			Name: "open", Group: GroupPerson,
+			Words:   []Param{{Name: "N", Form: FormInteger, Required: true}},
+			Doc:     "Looks at the Nth message from 0, of all accounts: what follows speaks of that one.",
+			Example: "open 1",
+		},
+		{
+			Name: "sendas", Group: GroupPerson,
+			Words: []Param{
+				{Name: "ACCOUNT", Form: FormAddress, Required: true},
+				{Name: "ADDRESS", Form: FormAddress, Required: true},
+			},
+			Doc:     "Asks that the account may send mail as an address: a mail with a code goes there.",
+			Example: "sendas alice@gmail.test user@acme.test",
+		},
+		{
+			Name: "confirm", Group: GroupPerson,
+			Words: []Param{
+				{Name: "ACCOUNT", Form: FormAddress, Required: true},
+				{Name: "ADDRESS", Form: FormAddress, Required: true},
+			},
+			Keys: []Param{{Key: "code", Name: "CODE", Form: FormWord}},
+			Doc: "Gives the code that was sent to an address, which is read from that mail if none is given. A wrong one changes nothing; " +
+				"confirm.error says what is wrong.",
+			Example: "confirm alice@gmail.test user@acme.test code=123456789",
+		},
+	}
+}
+
+// timeVerbs move time and keys.
+func timeVerbs() []Verb {
+	return []Verb{
 		{
 			Name: "advance", Group: GroupTime,
 			Words:   []Param{{Name: "DURATION", Form: FormDuration, Required: true}},
@@ -177,6 +221,12 @@ func otherVerbs() []Verb {
 			Doc:     "Makes the provider sign with a new key.",
 			Example: "rotate",
 		},
+	}
+}
+
+// claimVerbs say what must hold.
+func claimVerbs() []Verb {
+	return []Verb{
 		{
 			Name: "expect", Group: GroupClaim,
 			Words: []Param{

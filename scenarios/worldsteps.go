@@ -16,12 +16,51 @@ import (
 // Step carries out one step. The step must be one that Parse has accepted.
 func (r *Runner) Step(ctx context.Context, s Step) error {
 	switch s.Verb {
+	case "sign":
+		return r.sign(s)
+	case "deliver":
+		return r.deliver(ctx, s)
+	case "forward":
+		return r.forward(ctx, s)
+	case "autoforward":
+		return r.autoforward(ctx, s)
+	case "fetch":
+		return r.fetch(ctx, s)
+	case "click":
+		return r.press(ctx, s)
+	case "unsubscribe":
+		return r.unsubscribe(ctx, s)
+	case "open":
+		return r.open(ctx, s)
+	case "sendas":
+		return r.sendas(ctx, s)
+	case "confirm":
+		return r.confirm(ctx, s)
+	case "advance":
+		d, err := time.ParseDuration(s.Words[0].Text)
+		if err != nil {
+			return err
+		}
+		return r.p.Advance(ctx, d)
+	case "rotate":
+		return r.p.Keys().Rotate()
+	case "expect":
+		return r.expect(ctx, s)
+	case "cmp":
+		return r.cmp(ctx, s)
+	}
+	return r.worldStep(ctx, s)
+}
+
+// worldStep carries out a step of the world's set-up.
+func (r *Runner) worldStep(ctx context.Context, s Step) error {
+	switch s.Verb {
 	case "provider":
 		return r.provider(s)
 	case "clock":
 		return r.clock(ctx, s)
 	case "account":
-		return r.p.AddAccount(s.Words[0].Text)
+		return r.p.Configure(s.Words[0].Text, s.settings())
 	case "register":
 		// Parse has found the registration to be good.
 		reg, _ := s.registration()
@@ -36,6 +75,10 @@ func (r *Runner) Step(ctx context.Context, s Step) error {
 		return r.p.Route(s.Words[0].Text, to)
 	case "peer":
 		return r.peer(s)
+	case "sink":
+		return r.sink(s)
+	case "popserver":
+		return r.popserver(s)
 	case "inbound":
 		if _, ok := s.Get("proxy-from"); ok && r.given {
 			return errors.New("the provider runs already: proxy-from has to be there when it starts")
@@ -44,26 +87,6 @@ func (r *Runner) Step(ctx context.Context, s Step) error {
 		return nil
 	case "dial":
 		return r.p.SetDial(s.Words[0].Text, s.Words[1].Text)
-	case "sign":
-		return r.sign(s)
-	case "deliver":
-		return r.deliver(ctx, s)
-	case "click":
-		return r.press(ctx, s)
-	case "unsubscribe":
-		return r.unsubscribe(ctx, s)
-	case "advance":
-		d, err := time.ParseDuration(s.Words[0].Text)
-		if err != nil {
-			return err
-		}
-		return r.p.Advance(ctx, d)
-	case "rotate":
-		return r.p.Keys().Rotate()
-	case "expect":
-		return r.expect(ctx, s)
-	case "cmp":
-		return r.cmp(ctx, s)
 	}
 	return fmt.Errorf("the runner does not know the verb %q", s.Verb)
 }
@@ -71,8 +94,8 @@ func (r *Runner) Step(ctx context.Context, s Step) error {
 // provider holds that the provider is the one that the step names: its domain
 // is given when it is made.
 func (r *Runner) provider(s Step) error {
-	if domain := s.Words[0].Text; !strings.EqualFold(domain, r.p.Domain()) {
-		return fmt.Errorf("the provider that runs is %s, not %s", r.p.Domain(), domain)
+	if _, ok := r.p.Provider(s.Words[0].Text); !ok {
+		return fmt.Errorf("the provider that runs is %s, not %s", r.p.Domain(), s.Words[0].Text)
 	}
 	return nil
 }
@@ -114,6 +137,7 @@ func (r *Runner) endpoint(s Step) error {
 		service.Statuses = append(service.Statuses, status)
 	}
 	service.Body, _ = s.Get("body")
+	service.Trusts, _ = s.Get("trusts")
 	if fail, ok := s.Get("fail"); ok {
 		service.Fail = provider.Failure(fail)
 	}

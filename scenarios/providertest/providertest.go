@@ -102,6 +102,53 @@ func (p *Provider) Inbox(address string) *Inbox {
 	return &Inbox{p: p, account: strings.ToLower(address)}
 }
 
+// Configure adds to the settings of an account, and makes it if need be:
+// addresses that its user may send as, mailboxes that it fetches from, where it
+// forwards to, the password for mail programs.
+func (p *Provider) Configure(address string, s provider.Settings) {
+	p.t.Helper()
+	if err := p.Provider.Configure(address, s); err != nil {
+		p.t.Fatalf("configuring an account: %v", err)
+	}
+}
+
+// Fetch fetches the mail of an address elsewhere into an account, which must
+// have it among its settings, and returns what came.
+func (p *Provider) Fetch(account, from string) []Message {
+	p.t.Helper()
+	got, err := p.Provider.Fetch(p.t.Context(), account, from)
+	if err != nil {
+		p.t.Fatalf("fetching mail: %v", err)
+	}
+	list := make([]Message, len(got.Messages))
+	for i, m := range got.Messages {
+		list[i] = Message{Message: m, p: p}
+	}
+	return list
+}
+
+// IMAP lets mail programs read the accounts that have a password, and returns
+// where: host and port of IMAP with STARTTLS. Certificates are of the
+// provider's CA.
+func (p *Provider) IMAP() string {
+	p.t.Helper()
+	l := p.listen()
+	if err := p.ServeIMAP(l, false); err != nil {
+		p.t.Fatalf("serving IMAP: %v", err)
+	}
+	return l.Addr().String()
+}
+
+// POP3 is IMAP for POP3 with STLS.
+func (p *Provider) POP3() string {
+	p.t.Helper()
+	l := p.listen()
+	if err := p.ServePOP3(l, false); err != nil {
+		p.t.Fatalf("serving POP3: %v", err)
+	}
+	return l.Addr().String()
+}
+
 // Register adds a sender registration.
 func (p *Provider) Register(r policy.Registration) { p.Provider.Register(r) }
 
@@ -275,6 +322,24 @@ func (m Message) Click(button string) Click {
 	m.p.t.Helper()
 	click, err := m.p.Provider.Click(m.p.t.Context(), m.ID, m.action(button))
 	return m.p.attempts(click, err)
+}
+
+// ClickAs is Click in another program than the provider's.
+func (m Message) ClickAs(who policy.Persona, button string) Click {
+	m.p.t.Helper()
+	click, err := m.p.Provider.ClickAs(m.p.t.Context(), who, m.ID, m.action(button))
+	return m.p.attempts(click, err)
+}
+
+// Stored returns the message as mail programs read it: under the provider's
+// header block.
+func (m Message) Stored() []byte {
+	m.p.t.Helper()
+	raw, err := m.p.Provider.Stored(m.Message)
+	if err != nil {
+		m.p.t.Fatal(err)
+	}
+	return raw
 }
 
 // Unsubscribe uses the message's one-click unsubscription, likewise.
