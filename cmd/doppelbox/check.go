@@ -21,9 +21,11 @@ type checkCommand struct {
 	From    *string   `placeholder:"ADDRESS" help:"The envelope's sender. Default: that of Return-Path, or else of From."`
 	Peer    string    `placeholder:"IP" help:"The address that delivers it; without it SPF passes for nobody."`
 	HELO    string    `name:"helo" placeholder:"NAME" help:"The name that the peer gives."`
+	POPFrom string    `name:"popfrom" placeholder:"ADDRESS" help:"Judge it as fetched by POP from this mailbox of the user's, and not as delivered."`
 	At      time.Time `placeholder:"TIME" help:"When it arrives (RFC 3339). Default: now."`
 	JSON    bool      `name:"json" help:"Print evidence and verdict as JSON."`
 	Brief   bool      `help:"Print the answers and not every finding."`
+	Header  bool      `help:"Also print the header block that the provider puts on top of it."`
 	Verbose bool      `short:"v" help:"Also print the DNS questions and answers."`
 
 	worldFlags
@@ -56,7 +58,7 @@ func (c *checkCommand) Run(ctx context.Context, s streams) error {
 	if c.JSON {
 		err = writeJSON(s, mailbox.Summary{Message: m})
 	} else {
-		c.print(s, m)
+		err = c.print(s, p, m)
 	}
 	if err != nil {
 		return err
@@ -79,6 +81,9 @@ func (c *checkCommand) arrival(p *provider.Provider, raw []byte) (policy.Arrival
 	if a.Rcpt == "" {
 		a.Rcpt = "alice@" + p.Domain()
 	}
+	if c.POPFrom != "" {
+		return c.fetched(p, a.Rcpt)
+	}
 	if c.Peer != "" {
 		peer, err := netip.ParseAddr(c.Peer)
 		if err != nil {
@@ -99,6 +104,24 @@ func (c *checkCommand) arrival(p *provider.Provider, raw []byte) (policy.Arrival
 	return a, nil
 }
 
+// fetched is the arrival of a message that the provider has fetched itself.
+func (c *checkCommand) fetched(p *provider.Provider, rcpt string) (policy.Arrival, error) {
+	if c.Peer != "" || c.HELO != "" || c.From != nil {
+		return policy.Arrival{}, usagef("a message that is fetched by POP has no peer and no envelope: --popfrom goes without --peer, --helo and --from")
+	}
+	if err := p.Configure(rcpt, provider.Settings{POPFrom: []string{c.POPFrom}}); err != nil {
+		return policy.Arrival{}, usagef("--popfrom: %w", err)
+	}
+	_, domain, ok := strings.Cut(c.POPFrom, "@")
+	if !ok {
+		return policy.Arrival{}, usagef("--popfrom takes an address, not %q", c.POPFrom)
+	}
+	return policy.Arrival{
+		Channel: policy.ChannelPOP, Rcpt: rcpt,
+		Fetch: &policy.Fetch{Source: c.POPFrom, Host: "pop." + domain, Port: 995, Login: c.POPFrom, UID: "file"},
+	}, nil
+}
+
 // withCRLF gives a file's lines the ends that they have on the wire: an editor
 // has made LF of them. A file that has any CRLF is taken as it is.
 func withCRLF(raw []byte) []byte {
@@ -108,22 +131,30 @@ func withCRLF(raw []byte) []byte {
 	return []byte(strings.ReplaceAll(string(raw), "\n", "\r\n"))
 }
 
-func (c *checkCommand) print(s streams, m mailbox.Message) {
+func (c *checkCommand) print(s streams, p *provider.Provider, m mailbox.Message) error {
 	e := m.Evidence
-	peer := "an unknown peer"
-	if e.Arrival.Peer.IsValid() {
-		peer = e.Arrival.Peer.String()
-	}
-	fmt.Fprintf(s.out, "to %s from <%s> by %s\n", policy.Printable(e.Arrival.Rcpt), policy.Printable(e.Arrival.MailFrom), peer)
+	fmt.Fprintln(s.out, cameLine(e.Arrival))
 	fmt.Fprintln(s.out, authLine(m))
 	if c.Brief {
 		fmt.Fprint(s.out, m.Verdict.Brief())
 	} else {
 		fmt.Fprint(s.out, m.Verdict.Explained())
 	}
-	fmt.Fprintf(s.out, "the provider would answer:\n")
-	for line := range strings.Lines(m.Verdict.Reply.Text()) {
-		fmt.Fprintf(s.out, "  %s\n", policy.Printable(strings.TrimSuffix(line, "\n")))
+	if m.Verdict.Reply.Code != 0 {
+		fmt.Fprintf(s.out, "the provider would answer:\n")
+		for line := range strings.Lines(m.Verdict.Reply.Text()) {
+			fmt.Fprintf(s.out, "  %s\n", policy.Printable(strings.TrimSuffix(line, "\n")))
+		}
+	}
+	if c.Header {
+		block, err := p.Block(m)
+		if err != nil {
+			return faultError{err}
+		}
+		fmt.Fprintf(s.out, "the provider would put on top of it:\n")
+		for line := range strings.Lines(string(block)) {
+			fmt.Fprintf(s.out, "  %s\n", policy.Printable(strings.TrimRight(line, "\r\n")))
+		}
 	}
 	if c.Verbose {
 		fmt.Fprintln(s.out, "DNS:")
@@ -131,4 +162,17 @@ func (c *checkCommand) print(s streams, m mailbox.Message) {
 			fmt.Fprintf(s.out, "  %s %s: %s\n", policy.Printable(q.Name), q.Type, policy.Printable(q.Answer))
 		}
 	}
+	return nil
+}
+
+// cameLine says how a message came.
+func cameLine(a policy.Arrival) string {
+	if a.Fetch != nil {
+		return fmt.Sprintf("to %s by POP from %s", policy.Printable(a.Rcpt), policy.Printable(a.Fetch.Source))
+	}
+	peer := "an unknown peer"
+	if a.Peer.IsValid() {
+		peer = a.Peer.String()
+	}
+	return fmt.Sprintf("to %s from <%s> by %s", policy.Printable(a.Rcpt), policy.Printable(a.MailFrom), peer)
 }

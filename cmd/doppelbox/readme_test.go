@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/scenarios"
 )
 
@@ -29,6 +32,7 @@ func TestReadme(t *testing.T) {
 		"failure":  fenced("", failingReplay(t)),
 		"gotest":   fenced("go", readFileText(t, "../../scenarios/providertest/example_test.go")),
 		"checks":   checkTable(),
+		"patterns": patternTable(t),
 		"packages": packageTable(t),
 	} {
 		begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
@@ -80,6 +84,85 @@ func failingReplay(t *testing.T) string {
 	var out bytes.Buffer
 	(&replayCommand{}).text(streams{out: &out}, []scenarios.Result{result})
 	return out.String()
+}
+
+// patternScenarios are the scenarios of access patterns, in the order of
+// gmail-actions.md section 9, each followed by the ways to cheat it.
+var patternScenarios = []string{
+	"manual-forward", "manual-forward-registered",
+	"auto-forward", "auto-forward-unverified", "auto-forward-broken", "auto-forward-forged",
+	"pop-fetch", "pop-fetch-forged",
+	"third-party", "forwarded-out", "mailing-list",
+}
+
+// patternTable has what the bundled scenarios of access patterns claim, a line
+// a phase. That the claims hold is another test's business.
+func patternTable(t *testing.T) string {
+	t.Helper()
+	names, err := fs.Glob(scenarios.Bundled, "pattern-*.txtar")
+	if err != nil || len(names) != len(patternScenarios) {
+		t.Fatalf("%d scenarios of patterns, and %d have a place in the table: %v", len(names), len(patternScenarios), err)
+	}
+	var b strings.Builder
+	b.WriteString("| what happens | pattern | button | why |\n|---|---|---|---|\n")
+	for _, name := range patternScenarios {
+		name = "pattern-" + name + ".txtar"
+		data, err := scenarios.Bundled.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, mistakes := scenarios.Parse(name, data)
+		if len(mistakes) > 0 {
+			t.Fatal(mistakes.Report())
+		}
+		for _, phase := range f.Phases {
+			if row := patternRow(phase); row != "" {
+				b.WriteString(row)
+			}
+		}
+	}
+	return b.String()
+}
+
+// patternRow is the line of a phase; empty if it claims nothing of a pattern.
+func patternRow(phase scenarios.Phase) string {
+	claims := map[string]string{}
+	pattern, status := "", ""
+	for _, s := range phase.Steps {
+		if who, ok := s.Get("persona"); ok && who != string(policy.PersonaProvider) {
+			pattern = "third-party"
+		}
+		c := s.Claim()
+		if c.Predicate != scenarios.Equal || c.Not {
+			continue
+		}
+		claims[c.Path.Text] = c.Value.Text
+		if strings.HasPrefix(c.Path.Text, "request.") && strings.HasSuffix(c.Path.Text, ".status") {
+			status = c.Value.Text
+		}
+	}
+	if pattern == "" {
+		pattern = claims["pattern"]
+	}
+	button := claims["action.0"]
+	why := cmp.Or(claims["action.0.reason"], claims["action.0.check.access-pattern.reason"])
+	switch {
+	case pattern == "third-party":
+		button, why = "pressed anyway", "the service answers "+status
+	case claims["token.iss"] != "" && status == "401":
+		pattern, button, why = cmp.Or(pattern, "third-party"), "pressed", "the service answers "+status
+	case claims["actions"] == "0":
+		button = "none"
+	case pattern == "" || button == "":
+		return ""
+	}
+	cells := []string{strings.ReplaceAll(phase.Title, "\n", " "), pattern, button, why}
+	for i := range cells[1:] {
+		if v := cells[i+1]; v != "" && !strings.Contains(v, " ") {
+			cells[i+1] = "`" + v + "`"
+		}
+	}
+	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 
 // packageTable has the first sentence of each package's comment.

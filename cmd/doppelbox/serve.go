@@ -25,6 +25,11 @@ type serveCommand struct {
 	SMTP      string   `default:"127.0.0.1:2525" placeholder:"ADDR" help:"Where to receive mail; port 0 takes a free one. Default 127.0.0.1:2525."`
 	Certs     string   `default:"127.0.0.1:8443" placeholder:"ADDR" help:"Where to publish certificates over HTTPS. Default 127.0.0.1:8443."`
 	API       string   `name:"api" default:"127.0.0.1:8025" placeholder:"ADDR" help:"Where to serve the control API; loopback only. Default 127.0.0.1:8025."`
+	IMAP      string   `name:"imap" placeholder:"ADDR" help:"Let mail programs read accounts that have a password by IMAP with STARTTLS here."`
+	IMAPS     string   `name:"imaps" placeholder:"ADDR" help:"Likewise, with TLS from the start."`
+	POP3      string   `name:"pop3" placeholder:"ADDR" help:"Let mail programs read them by POP3 with STLS here."`
+	POP3S     string   `name:"pop3s" placeholder:"ADDR" help:"Likewise, with TLS from the start."`
+	Writable  bool     `help:"Let mail programs set flags and delete messages, for themselves; what came is kept."`
 	Allow     []string `placeholder:"HOST" help:"Let action requests go to this host where it really is. Others must be routed in the world."`
 	Trust     []string `placeholder:"FILE" help:"Trust the authorities in this PEM file for action requests."`
 	ProxyFrom []string `placeholder:"CIDR" help:"SMTP connections from here begin with a PROXY protocol header."`
@@ -47,7 +52,7 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	out := &reporter{s: s, json: c.JSON, verbose: c.Verbose}
 	o := provider.Options{
 		Logger: logger(s, c.Verbose), Roots: roots,
-		OnMessage: out.message, OnAttempt: out.attempt,
+		OnMessage: out.message, OnAttempt: out.attempt, Writable: c.Writable,
 	}
 	for _, text := range c.ProxyFrom {
 		prefix, err := provider.ParseNetwork(text)
@@ -76,15 +81,14 @@ func (c *serveCommand) serve(ctx context.Context, out *reporter, p *provider.Pro
 	listeners := make([]net.Listener, 3)
 	for i, l := range []struct{ flag, addr string }{{"--smtp", c.SMTP}, {"--certs", c.Certs}, {"--api", c.API}} {
 		var err error
-		if listeners[i], err = net.Listen("tcp", l.addr); err != nil {
-			return hinted{usagef("%s: %w", l.flag, err), "another address can be given; port 0 takes a free one"}
+		if listeners[i], err = listen(out.s, l.flag, l.addr); err != nil {
+			return err
 		}
 		defer listeners[i].Close()
 	}
-	for _, l := range listeners[:2] {
-		if !loopback(l.Addr().String()) {
-			fmt.Fprintf(out.s.err, "doppelbox: warning: %s can be reached from other machines\n", l.Addr())
-		}
+	doors, err := c.openDoors(out.s, p)
+	if err != nil {
+		return err
 	}
 	// Mail first: a banner must not wait for anything.
 	p.ServeSMTP(listeners[0])
@@ -94,7 +98,7 @@ func (c *serveCommand) serve(ctx context.Context, out *reporter, p *provider.Pro
 	server := &http.Server{Handler: console.Handler(p), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger(out.s, c.Verbose).Handler(), slog.LevelInfo)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listeners[2]) }()
-	out.started(p, listeners)
+	out.started(p, listeners, doors)
 	select {
 	case <-ctx.Done():
 	case err := <-served:
@@ -102,12 +106,68 @@ func (c *serveCommand) serve(ctx context.Context, out *reporter, p *provider.Pro
 	}
 	out.line("stopped", "stopping: no new mail is taken, mail under way is finished, requests under way are cut off")
 	// Not Shutdown: a client that waits for a message would hold it up.
-	err := errors.Join(server.Close(), p.Close())
+	err = errors.Join(server.Close(), p.Close())
 	<-served
 	if err != nil {
 		return faultError{err}
 	}
 	return nil
+}
+
+// listen listens on the address of a flag.
+func listen(s streams, flag, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, hinted{usagef("%s: %w", flag, err), "another address can be given; port 0 takes a free one"}
+	}
+	if !loopback(l.Addr().String()) {
+		fmt.Fprintf(s.err, "doppelbox: warning: %s can be reached from other machines\n", l.Addr())
+	}
+	return l, nil
+}
+
+// door is one more way into a provider.
+type door struct {
+	Name string `json:"name"`
+	Addr string `json:"addr"`
+}
+
+// openDoors serves what mail programs read, and the certificates of the world's
+// other providers. It all ends with the provider.
+func (c *serveCommand) openDoors(s streams, p *provider.Provider) ([]door, error) {
+	var doors []door
+	for _, d := range []struct {
+		flag, name, addr string
+		serve            func(net.Listener) error
+	}{
+		{"--imap", "IMAP, STARTTLS", c.IMAP, func(l net.Listener) error { return p.ServeIMAP(l, false) }},
+		{"--imaps", "IMAP over TLS", c.IMAPS, func(l net.Listener) error { return p.ServeIMAP(l, true) }},
+		{"--pop3", "POP3, STLS", c.POP3, func(l net.Listener) error { return p.ServePOP3(l, false) }},
+		{"--pop3s", "POP3 over TLS", c.POP3S, func(l net.Listener) error { return p.ServePOP3(l, true) }},
+	} {
+		if d.addr == "" {
+			continue
+		}
+		l, err := listen(s, d.flag, d.addr)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.serve(l); err != nil {
+			return nil, faultError{errors.Join(err, l.Close())}
+		}
+		doors = append(doors, door{d.name, l.Addr().String()})
+	}
+	for _, other := range p.Providers()[1:] {
+		l, err := listen(s, "certificates of "+other.Domain(), "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		if err := other.ServeCertificates(l); err != nil {
+			return nil, faultError{errors.Join(err, l.Close())}
+		}
+		doors = append(doors, door{"certificates of " + other.Domain(), "https://" + l.Addr().String() + "/oauth2/v1/certs"})
+	}
+	return doors, nil
 }
 
 // reporter prints what serve has to tell. Events come from many goroutines.
@@ -145,14 +205,15 @@ type addresses struct {
 	API          string   `json:"api"`
 	CA           string   `json:"ca"`
 	Accounts     []string `json:"accounts"`
+	Doors        []door   `json:"doors,omitempty"`
 }
 
-func (r *reporter) started(p *provider.Provider, l []net.Listener) {
+func (r *reporter) started(p *provider.Provider, l []net.Listener, doors []door) {
 	certs, api := "https://"+l[1].Addr().String(), "http://"+l[2].Addr().String()
 	a := addresses{
 		Domain: p.Domain(), SMTP: l[0].Addr().String(), Certificates: certs + "/oauth2/v1/certs", JWKSet: certs + "/oauth2/v3/certs",
 		Discovery: certs + "/.well-known/openid-configuration", TokenInfo: certs + "/tokeninfo",
-		API: api + "/api/v1/", CA: api + "/api/v1/ca.pem", Accounts: p.Accounts(),
+		API: api + "/api/v1/", CA: api + "/api/v1/ca.pem", Accounts: p.Accounts(), Doors: doors,
 	}
 	account := "alice@" + a.Domain
 	if len(a.Accounts) > 0 {
@@ -163,7 +224,11 @@ func (r *reporter) started(p *provider.Provider, l []net.Listener) {
 	fmt.Fprintf(&b, "  mail          %s (SMTP, STARTTLS)\n", a.SMTP)
 	fmt.Fprintf(&b, "  certificates  %s\n  JWK set       %s\n  discovery     %s\n  token info    %s\n", a.Certificates, a.JWKSet, a.Discovery, a.TokenInfo)
 	fmt.Fprintf(&b, "  control API   %s\n  authority     %s\n", a.API, a.CA)
-	fmt.Fprintf(&b, "  accounts      %s\n\nTo try it:\n\n", strings.Join(a.Accounts, ", "))
+	fmt.Fprintf(&b, "  accounts      %s\n", strings.Join(a.Accounts, ", "))
+	for _, d := range doors {
+		fmt.Fprintf(&b, "  %s  %s\n", d.Name, d.Addr)
+	}
+	fmt.Fprintf(&b, "\nTo try it:\n\n")
 	fmt.Fprintf(&b, "  doppelbox send --server %s --from noreply@shop.example --to %s\n", a.SMTP, account)
 	fmt.Fprintf(&b, "  swaks --server %s --from noreply@shop.example --to %s\n", a.SMTP, account)
 	fmt.Fprintf(&b, "  curl -s -o doppelbox-ca.pem %s\n", a.CA)
@@ -180,7 +245,11 @@ func (r *reporter) message(m mailbox.Message) {
 	}
 	e := &m.Evidence
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s for %s from <%s> at %s\n", e.At.Format(time.RFC3339), m.ID, m.Account, policy.Printable(e.Arrival.MailFrom), e.Arrival.Peer)
+	came := "from <" + policy.Printable(e.Arrival.MailFrom) + "> at " + e.Arrival.Peer.String()
+	if f := e.Arrival.Fetch; f != nil {
+		came = "by POP from " + policy.Printable(f.Source)
+	}
+	fmt.Fprintf(&b, "%s %s for %s %s\n", e.At.Format(time.RFC3339), m.ID, m.Account, came)
 	fmt.Fprintf(&b, "%s\n", authLine(m))
 	if r.verbose {
 		b.WriteString(m.Verdict.Explained())

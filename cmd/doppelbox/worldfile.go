@@ -25,6 +25,7 @@ type worldFlags struct {
 	Zone     string   `placeholder:"FILE" help:"Answer DNS from this zone text."`
 	DNS      string   `enum:"auto,zone,system" default:"auto" help:"Who answers what the zone does not know: nobody (zone), or the machine's resolver (system). Auto is system when no zone and no world is given."`
 	Dial     []string `placeholder:"NAME=VALUE" help:"Set a dial; explain --dials lists them."`
+	Account  []string `sep:"none" placeholder:"SETTINGS" help:"Make an account, or add to its settings, in the words of a world's account step: \"alice@gmail.test sendas=user@acme.test\"."`
 }
 
 // defaultWorld is the world of a command that is given none.
@@ -80,14 +81,19 @@ func (w worldFlags) open(ctx context.Context, s streams, path string, o provider
 	if err != nil {
 		return nil, usageError{err}
 	}
-	if err := w.apply(s, p); err != nil {
+	if err := w.apply(ctx, s, p); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
 
 // apply adds to a provider what the flags say.
-func (w worldFlags) apply(s streams, p *provider.Provider) error {
+func (w worldFlags) apply(ctx context.Context, s streams, p *provider.Provider) error {
+	for _, settings := range w.Account {
+		if err := applyAccount(ctx, p, settings); err != nil {
+			return err
+		}
+	}
 	if w.Registry != "" {
 		text, err := readFile(s, w.Registry, maxTextFile)
 		if err != nil {
@@ -117,6 +123,25 @@ func (w worldFlags) apply(s streams, p *provider.Provider) error {
 		}
 		if err := p.SetDial(name, value); err != nil {
 			return usageError{nearestDial(err)}
+		}
+	}
+	return nil
+}
+
+// applyAccount carries out an account step.
+func applyAccount(ctx context.Context, p *provider.Provider, settings string) error {
+	if strings.ContainsAny(settings, "\r\n") {
+		return usagef("--account takes one line, not %q", settings)
+	}
+	f, mistakes := scenarios.Parse("--account", []byte("account "+settings+"\n"))
+	if err := mistakes.Err(); err != nil {
+		return usageError{err}
+	}
+	for _, phase := range f.Phases {
+		for _, step := range phase.Steps {
+			if err := scenarios.NewRunner(p, f).Step(ctx, step); err != nil {
+				return usagef("--account: %w", err)
+			}
 		}
 	}
 	return nil

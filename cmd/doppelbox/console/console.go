@@ -36,6 +36,9 @@ const (
 //	GET  /api/v1/messages/ID           one message
 //	GET  /api/v1/messages/ID/clicks    the clicks on it, with their attempts
 //	GET  /api/v1/messages/ID/raw       it as it came
+//	GET  /api/v1/messages/ID/stored    it as mail programs read it, under the provider's header block
+//	GET  /api/v1/outgoing              the mail that the provider has sent: forwards, confirmations
+//	GET  /api/v1/accesses              the sessions of mail programs
 //	GET  /api/v1/keys                  the published keys
 //	GET  /api/v1/ca.pem                the authority to trust
 //
@@ -49,6 +52,9 @@ func Handler(p *provider.Provider) http.Handler {
 	mux.HandleFunc("GET /api/v1/messages/{id}", a.message)
 	mux.HandleFunc("GET /api/v1/messages/{id}/clicks", a.clicks)
 	mux.HandleFunc("GET /api/v1/messages/{id}/raw", a.raw)
+	mux.HandleFunc("GET /api/v1/messages/{id}/stored", a.stored)
+	mux.HandleFunc("GET /api/v1/outgoing", a.outgoing)
+	mux.HandleFunc("GET /api/v1/accesses", a.accesses)
 	mux.HandleFunc("GET /api/v1/keys", a.keys)
 	mux.HandleFunc("GET /api/v1/ca.pem", a.ca)
 	return onlyLocal(http.NewCrossOriginProtection().Handler(mux))
@@ -167,6 +173,42 @@ func (a api) raw(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write(m.Raw)
 	}
+}
+
+func (a api) stored(w http.ResponseWriter, r *http.Request) {
+	m, ok := a.find(w, r)
+	if !ok {
+		return
+	}
+	raw, err := a.p.Stored(m)
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(raw)
+}
+
+func (a api) outgoing(w http.ResponseWriter, r *http.Request) {
+	list, err := a.p.Store().Outgoing(r.Context(), a.p.WorldName())
+	rows(w, list, err)
+}
+
+func (a api) accesses(w http.ResponseWriter, r *http.Request) {
+	list, err := a.p.Store().Accesses(r.Context(), a.p.WorldName())
+	rows(w, list, err)
+}
+
+// rows writes rows; none are an empty list.
+func rows[T any](w http.ResponseWriter, list []T, err error) {
+	if err != nil {
+		problem(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	if list == nil {
+		list = []T{}
+	}
+	reply(w, http.StatusOK, list)
 }
 
 func (a api) clicks(w http.ResponseWriter, r *http.Request) {
