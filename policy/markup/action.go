@@ -88,6 +88,10 @@ func (f *finder) action(it, owner *item, via string) {
 		a.On, a.Description = owner.typ(), owner.text("description")
 		addLegacy(a, via, actionProperties)
 	}
+	reach := it.reach
+	if owner != nil {
+		reach = max(reach, f.page.reach(owner.at), f.reach(owner, "description"))
+	}
 	a.Start, a.End = f.time(it, "startTime", a.StartTime), f.time(it, "endTime", a.EndTime)
 	for _, p := range it.props {
 		isHandler := slices.Contains(handlerProperties, p.name)
@@ -111,7 +115,16 @@ func (f *finder) action(it, owner *item, via string) {
 	default:
 		a.Kind = policy.KindNothing
 	}
-	f.page.found = append(f.page.found, found{at: it.at, action: a})
+	f.page.found = append(f.page.found, found{at: it.at, reach: reach, action: a})
+}
+
+// reach returns how far down the values of a property reach.
+func (f *finder) reach(it *item, name string) int {
+	last := -1
+	for _, v := range it.values(name) {
+		last = max(last, f.page.reachOf(v))
+	}
+	return last
 }
 
 // roomFor reports whether there is room for one more action.
@@ -209,7 +222,8 @@ func (f *finder) implied(it *item) {
 	if !f.page.roomFor(at) {
 		return
 	}
-	f.page.found = append(f.page.found, found{at: at, action: &policy.Action{
+	reach := max(f.page.reach(it.at), f.reach(it, "trackingUrl"), f.reach(it, "description"))
+	f.page.found = append(f.page.found, found{at: at, reach: reach, action: &policy.Action{
 		Syntax:      f.syntax,
 		Type:        "TrackAction",
 		On:          it.typ(),

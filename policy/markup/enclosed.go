@@ -23,7 +23,8 @@ type enclosed struct {
 	message  *message.Message
 	title    *string // The Subject, once it was asked for.
 	parts    []message.Part
-	mails    [][]policy.Enclosed // By part; those of text/html are added when they are read.
+	pages    []*page // By part; nil if it is none in which actions count.
+	mails    [][]policy.Enclosed
 	attached []attached
 }
 
@@ -33,24 +34,59 @@ type attached struct {
 	mail   *message.Message
 }
 
-// findEnclosed finds the mails that a message encloses in text/plain and as
-// attachments.
-func findEnclosed(m *message.Message, parts []message.Part) *enclosed {
-	e := &enclosed{message: m, parts: parts, mails: make([][]policy.Enclosed, len(parts))}
+// findEnclosed reads the parts of a message, and finds the mails that it encloses
+// in them and as attachments.
+func findEnclosed(m *message.Message, parts []message.Part, room *room) *enclosed {
+	e := &enclosed{message: m, parts: parts, pages: make([]*page, len(parts)), mails: make([][]policy.Enclosed, len(parts))}
+	actions := false
 	for i, part := range parts {
-		if part.Type == "text/plain" && part.Disposition != "attachment" {
-			for _, mail := range quote.Text(part.Text, e.subject) {
-				mail.Enclosed.Place = policy.Place{Part: part.Number, Line: 1 + bytes.Count(part.Text[:mail.At], []byte{'\n'}), Col: 1}
-				e.mails[i] = append(e.mails[i], mail.Enclosed)
-			}
-			continue
+		if part.Type == "text/html" && part.Disposition != "attachment" {
+			e.pages[i] = newPage(part.Number, part.Text, room)
+			actions = actions || e.pages[i].scripts || e.pages[i].microdata
 		}
-		if mail, what := quote.Attached(part); mail != nil {
+	}
+	for i, part := range parts {
+		if page := e.pages[i]; page != nil {
+			page.extract(e.subject, actions)
+			e.mails[i] = page.mails
+		} else if isShown(part) {
+			e.mails[i] = e.inText(part, actions)
+		} else if mail, what := quote.Attached(part); mail != nil {
 			e.mails[i] = []policy.Enclosed{what}
 			e.attached = append(e.attached, attached{part.Number, mail})
 		}
 	}
 	return e
+}
+
+// isShown reports whether clients show a part as text. A transfer encoding that
+// is not known does not keep all of them from it. A file is not shown, unless it
+// is a form of the message itself.
+func isShown(part message.Part) bool {
+	if !strings.HasPrefix(part.Stated, "text/") || part.Stated == "text/rfc822-headers" {
+		return false
+	}
+	return part.Disposition != "attachment" || len(part.Within) > 0 && part.Within[len(part.Within)-1] == alternative
+}
+
+// inText finds the mails in a part in which no actions count. Text of any type
+// but text/plain is read as HTML, which finds what is in text without tags, too.
+func (e *enclosed) inText(part message.Part, actions bool) []policy.Enclosed {
+	var found []quote.Mail
+	switch {
+	case part.Stated == "text/plain":
+		found = quote.Text(part.Text, e.subject)
+	case actions || quote.MayHold(part.Text):
+		page := quote.NewPage(e.subject)
+		feed(page, part.Text, 0, false)
+		found = page.Mails()
+	}
+	var mails []policy.Enclosed
+	for _, mail := range found {
+		mail.Enclosed.Place = policy.Place{Part: part.Number, Line: 1 + bytes.Count(part.Text[:mail.At], []byte{'\n'}), Col: 1}
+		mails = append(mails, mail.Enclosed)
+	}
+	return mails
 }
 
 // subject returns the Subject of the message, decoded.
@@ -62,22 +98,27 @@ func (e *enclosed) subject() string {
 	return *e.title
 }
 
-// inside reports whether part i stands in an enclosed mail that began in a part
-// before it.
-func (e *enclosed) inside(i int) bool {
-	for j, mails := range e.mails[:i] {
-		if hasInline(mails) && !alternatives(e.parts[j], e.parts[i]) {
-			return true
-		}
-	}
-	return false
-}
-
-// alternative reports whether an enclosed mail was found in another form of
-// part i.
-func (e *enclosed) alternative(i int) bool {
+// around reports whether part i is of an enclosed mail as a whole, because of one
+// that was found in another part. In a multipart/mixed, what comes first is
+// above. The forms of an alternative show the same, whatever their order: if one
+// has an enclosed mail and another has none of its own, nothing tells where in
+// this it would be. The order of other multiparts means nothing that is known
+// here.
+func (e *enclosed) around(i int) bool {
 	for j, mails := range e.mails {
-		if j != i && hasInline(mails) && alternatives(e.parts[j], e.parts[i]) {
+		if j == i || !hasInline(mails) {
+			continue
+		}
+		switch commonMultipart(e.parts[i], e.parts[j]) {
+		case alternative:
+			if !hasInline(e.mails[i]) {
+				return true
+			}
+		case "multipart/mixed":
+			if j < i {
+				return true
+			}
+		default:
 			return true
 		}
 	}
@@ -88,14 +129,21 @@ func hasInline(mails []policy.Enclosed) bool {
 	return len(mails) > 0 && mails[0].How == policy.EnclosedInline
 }
 
-// alternatives reports whether part b is, or is in, another form of a.
-func alternatives(a, b message.Part) bool {
-	n := len(a.Within)
-	if n == 0 || a.Within[n-1] != "multipart/alternative" || len(b.Within) < n {
-		return false
+const alternative = "multipart/alternative"
+
+// commonMultipart returns the type of the innermost multipart that two parts are
+// in. Their numbers have one number for each multipart.
+func commonMultipart(a, b message.Part) string {
+	depth, last := 0, min(len(a.Number), len(b.Number))
+	for i := 0; i < last && a.Number[i] == b.Number[i]; i++ {
+		if a.Number[i] == '.' {
+			depth++
+		}
 	}
-	parent := a.Number[:strings.LastIndexByte(a.Number, '.')+1]
-	return strings.HasPrefix(b.Number, parent)
+	if depth >= len(a.Within) {
+		return ""
+	}
+	return a.Within[depth]
 }
 
 // list returns all mails in order. One that stands in a text/plain part and in
@@ -113,8 +161,8 @@ func (e *enclosed) list() []policy.Enclosed {
 // repeats reports whether part i is text/plain and the mails in it were found in
 // its text/html form, too.
 func (e *enclosed) repeats(i int) bool {
-	for j, part := range e.parts {
-		if e.parts[i].Type == "text/plain" && part.Type == "text/html" && hasInline(e.mails[j]) && alternatives(e.parts[i], part) {
+	for j, page := range e.pages {
+		if e.parts[i].Stated == "text/plain" && page != nil && hasInline(e.mails[j]) && commonMultipart(e.parts[i], e.parts[j]) == alternative {
 			return true
 		}
 	}
@@ -149,7 +197,8 @@ func (r *attachedReader) read(a attached, depth int) {
 		part.Number = a.number + "." + part.Number
 		if part.Type == "text/html" && part.Disposition != "attachment" {
 			page := newPage(part.Number, part.Text, r.room)
-			page.extract()
+			page.extract(nil, false)
+			page.finish(true)
 			for _, action := range page.actions {
 				action.Enclosed = policy.EnclosedAttachment
 				r.actions = append(r.actions, action)

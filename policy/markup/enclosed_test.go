@@ -49,11 +49,11 @@ func TestEnclosed(t *testing.T) {
 		mails     []string // How, mark, from, subject, place.
 	}{
 		{"none", htmlPart(button("own")), []string{"own  1"}, nil},
-		{"before and after", htmlPart(button("own") + buttonItem("mine") + forwardHTML + button("his") + buttonItem("hers")), []string{"own  1", "mine  1", "his inline 1", "hers inline 1"},
+		{"before and after", htmlPart("<body>" + button("own") + buttonItem("mine") + forwardHTML + button("his") + buttonItem("hers")), []string{"own  1", "mine  1", "his inline 1", "hers inline 1"},
 			[]string{"inline ---------- Forwarded message --------- A <a@b.example> Hello part 1, line 2, column 50"}},
 		{"after a reply", htmlPart(`<div class="gmail_quote"><div class="gmail_attr">On Wed, A wrote:<br></div>--- <p>` + button("own")), []string{"own  1"}, nil},
 		{"text alone", plainPart(forwardText), nil, []string{"inline ---------- Forwarded message --------- A <a@b.example> Hello part 1, line 1, column 1"}},
-		{"in text and in HTML", multi("alternative", plainPart(forwardText), htmlPart(button("own")+forwardHTML+button("his"))), []string{"own  2", "his inline 2"},
+		{"in text and in HTML", multi("alternative", plainPart(forwardText), htmlPart("Look"+button("own")+forwardHTML+button("his"))), []string{"own  2", "his inline 2"},
 			[]string{"inline ---------- Forwarded message --------- A <a@b.example> Hello part 2, line 2, column 50"}},
 		{"in text only", multi("alternative", plainPart("Look:\n"+forwardText), htmlPart(button("own")+button("his"))), []string{"own inline 2", "his inline 2"},
 			[]string{"inline ---------- Forwarded message --------- A <a@b.example> Hello part 1, line 2, column 1"}},
@@ -61,7 +61,7 @@ func TestEnclosed(t *testing.T) {
 			[]string{"inline ---------- Forwarded message --------- A <a@b.example> Hello part 1.2, line 1, column 1"}},
 		{"in text between", multi("mixed", htmlPart(button("own")), plainPart(forwardText), htmlPart(button("his"))), []string{"own  1", "his inline 3"},
 			[]string{"inline ---------- Forwarded message --------- A <a@b.example> Hello part 2, line 1, column 1"}},
-		{"in several parts of HTML", multi("mixed", htmlPart(button("own")+forwardHTML), htmlPart(button("his"))), []string{"own  1", "his inline 2"},
+		{"in several parts of HTML", multi("mixed", htmlPart("<p></p>"+button("own")+forwardHTML), htmlPart(button("his"))), []string{"own  1", "his inline 2"},
 			[]string{"inline ---------- Forwarded message --------- A <a@b.example> Hello part 1, line 2, column 50"}},
 		{"in a text file", multi("mixed", "Content-Disposition: attachment\n\n"+forwardText, htmlPart(button("own"))), []string{"own  2"}, nil},
 		{"Outlook, forward", "Subject: =?utf-8?q?FW:_x?=\n" + htmlPart(`<div id="divRplyFwdMsg"><b>From:</b> A<br><b>Sent:</b> x<br><b>To:</b> B<br><b>Subject:</b> C</div>`+button("his")), []string{"his inline 1"}, []string{"inline divRplyFwdMsg A C part 1, line 1, column 1"}},
@@ -95,6 +95,125 @@ func TestEnclosed(t *testing.T) {
 			}
 			if len(m.Problems) > 0 {
 				t.Errorf("problems %v", m.Problems)
+			}
+		})
+	}
+}
+
+// TestEnclosedReach holds that an action is the sender's own only if it and all
+// that belongs to it stand above the mark, in the body.
+func TestEnclosedReach(t *testing.T) {
+	t.Parallel()
+	const (
+		action  = `itemscope itemtype="http://schema.org/ConfirmAction"`
+		owner   = `itemscope itemtype="http://schema.org/EmailMessage"`
+		handler = `itemprop=handler itemscope itemtype="http://schema.org/HttpActionHandler"`
+		url     = `<link itemprop=url href="https://a.example/">`
+		parcel  = `itemscope itemtype="http://schema.org/ParcelDelivery"`
+	)
+	for _, tt := range []struct {
+		name, html string
+		own        bool
+	}{
+		{"above", `<div ` + owner + `><p itemprop=potentialAction ` + action + `><i ` + handler + `>` + url + `</i></p></div>` + forwardHTML, true},
+		{"above, in the body", `<html><head></head><body><div ` + action + `><i ` + handler + `>` + url + `</i></div>` + forwardHTML, true},
+		{"above, by itemref", `<link id=u itemprop=url href=x><p></p><i id=h ` + handler + ` itemref=v></i><i id=v>` + url + `</i><div ` + action + ` itemref=h></div>` + forwardHTML, true},
+		{"parcel above", `<div ` + parcel + `><a itemprop=trackingUrl href=x>x</a></div>` + forwardHTML, true},
+		{"item around the mark", `<div ` + owner + `><p itemprop=potentialAction ` + action + `><i ` + handler + `>` + url + `</i></p>` + forwardHTML + `</div>`, true},
+
+		{"handler below", `<div ` + action + `>` + forwardHTML + `<i ` + handler + `>` + url + `</i></div>`, false},
+		{"url below", `<div ` + action + `><i ` + handler + `>` + forwardHTML + url + `</i></div>`, false},
+		{"name below", `<div ` + action + `>` + url + forwardHTML + `<meta itemprop=name content=x></div>`, false},
+		{"entry point below", `<div ` + action + `><i itemprop=target itemscope itemtype="http://schema.org/EntryPoint">` + forwardHTML + `<meta itemprop=urlTemplate content=x></i></div>`, false},
+		{"handler below, by itemref", `<div ` + action + ` itemref=h></div>` + forwardHTML + `<i id=h ` + handler + `>` + url + `</i>`, false},
+		{"url below, by two itemrefs", `<div ` + action + `><i ` + handler + ` itemref=u></i></div>` + forwardHTML + `<p id=u>` + url + `</p>`, false},
+		{"action below, by itemref", `<div ` + owner + ` itemref=a></div>` + forwardHTML + `<i id=a itemprop=potentialAction ` + action + `>` + url + `</i>`, false},
+		{"owner below, by itemref", `<i id=a itemprop=potentialAction ` + action + `>` + url + `</i>` + forwardHTML + `<div ` + owner + ` itemref=a></div>`, false},
+		{"description of the owner below", `<div ` + owner + `><p itemprop=potentialAction ` + action + `>` + url + `</p>` + forwardHTML + `<meta itemprop=description content=x></div>`, false},
+		{"parcel's address below", `<div ` + parcel + `>` + forwardHTML + `<a itemprop=trackingUrl href=x>x</a></div>`, false},
+		{"parcel below, by itemref", `<a id=t itemprop=trackingUrl href=x>x</a>` + forwardHTML + `<div ` + parcel + ` itemref=t></div>`, false},
+
+		{"second body", `<body style="align-items:center">` + forwardHTML + `<body ` + action + `>` + url, false},
+		{"second html", `<html data-item=x><p>Look</p>` + forwardHTML + `<html ` + action + `>` + url, false},
+		{"second body as owner", `<p itemprop=potentialAction ` + action + `>` + url + `</p>` + forwardHTML + `<body ` + owner + `>`, false},
+		{"body that is named", `<div ` + action + ` itemref=b></div>` + forwardHTML + `<body id=b itemprop=url>`, false},
+		{"place that is forged", forwardHTML + `<svg><title></svg><p ` + offsetAttr + `=0 ` + action + `>` + url, false},
+		{"template that SVG closes", `<svg><template></svg>` + forwardHTML + `<p ` + action + `>` + url, false},
+
+		{"script in the body", `<!DOCTYPE html><html><head><title>x</title></head> <body>` + button("x") + forwardHTML, true},
+		{"script below text", "Look" + button("x") + forwardHTML, true},
+		{"script below an element", "<img src=x>" + button("x") + forwardHTML, true},
+		{"script in the head", `<html><head>` + button("x") + `</head><body>` + forwardHTML, false},
+		{"script after the head", `<head><style>p{}</style><title>Look</title></head>` + button("x") + `<body>` + forwardHTML, false},
+		{"script before all", "\ufeff\n<!-- Look -->" + button("x") + forwardHTML, false},
+		{"script after a template", `<head><template><p>Look</p></template>` + button("x") + forwardHTML, false},
+		{"property in the head", `<head><link id=u itemprop=url href=x><body><div ` + action + ` itemref=u></div>` + forwardHTML, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, mark := range []bool{true, false} {
+				html := tt.html
+				if !mark {
+					html = strings.ReplaceAll(html, forwardHTML, "<p>Text</p>")
+				}
+				actions, _, _ := ExtractHTML("1", []byte(html))
+				if len(actions) != 1 || (actions[0].Enclosed == "") != (tt.own || !mark) {
+					t.Errorf("mark %v: %+v", mark, actions)
+				}
+			}
+		})
+	}
+}
+
+// TestEnclosedParts holds that it does not matter in which part and in which form
+// the mark stands.
+func TestEnclosedParts(t *testing.T) {
+	t.Parallel()
+	const (
+		outlook = `<div><b>From:</b> A<br><b>Sent:</b> x<br><b>To:</b> B<br><b>Subject:</b> C</div>`
+		apple   = `<div>Begin forwarded message:</div><div><b>From: </b>A</div><div><b>Subject: </b>B</div>`
+	)
+	action := htmlPart("<p></p>" + button("x"))
+	mark := htmlPart(forwardHTML)
+	file := "Content-Disposition: attachment\n"
+	for _, tt := range []struct {
+		name, raw string
+		own       bool
+	}{
+		{"alternative, below", multi("alternative", action, mark), false},
+		{"alternative, above", multi("alternative", mark, action), false},
+		{"alternative, in related", multi("alternative", action, multi("related", mark)), false},
+		{"alternative, in mixed", multi("alternative", action, multi("mixed", plainPart("x"), plainPart(forwardText))), false},
+		{"alternative, both in others", multi("alternative", multi("related", action), multi("mixed", plainPart(forwardText))), false},
+		{"alternative, with its own mark", multi("alternative", htmlPart("<p></p>"+button("x")+forwardHTML), multi("mixed", plainPart(forwardText))), true},
+		{"alternative, file", multi("alternative", file+plainPart(forwardText), action), false},
+		{"alternative, file of HTML", multi("alternative", file+mark, action), false},
+		{"related", multi("related", action, mark), false},
+		{"mixed, below", multi("mixed", action, plainPart(forwardText)), true},
+		{"mixed, above", multi("mixed", plainPart(forwardText), action), false},
+		{"mixed, above and deeper", multi("mixed", multi("related", mark), multi("alternative", plainPart("x"), action)), false},
+		{"mixed, tenth part", multi("mixed", append(slices.Repeat([]string{plainPart("x")}, 9), multi("alternative", action, plainPart(forwardText)))...), false},
+		{"mixed, file", multi("mixed", file+plainPart(forwardText), action), true},
+		{"header of a bounce", multi("mixed", "Content-Type: text/rfc822-headers\n\n"+forwardText, action), true},
+
+		{"hyphens by reference", htmlPart(strings.ReplaceAll(forwardHTML, "-", "&#45;") + button("x")), false},
+		{"Outlook without its elements", "Subject: FW: x\n" + htmlPart(outlook+button("x")), false},
+		{"the same in Microdata", "Subject: FW: x\n" + htmlPart(outlook+buttonItem("x")), false},
+		{"the same in another part", "Subject: FW: x\n" + multi("mixed", htmlPart(outlook), action), false},
+		{"Apple Mail without a quotation", htmlPart(apple + button("x")), false},
+		{"Apple Mail, cited loudly", htmlPart(`<blockquote type="CITE">` + apple + button("x")), false},
+		{"more than is searched", multi("mixed", htmlPart(forwardHTML+"<p itemscope>"+strings.Repeat("x\n", maxHTML/2)), action), false},
+		{"text/enriched", multi("mixed", "Content-Type: text/enriched\n\n<bold>"+strings.ReplaceAll(forwardText, "\n", "\n\n"), action), false},
+		{"text of unknown type", multi("mixed", "Content-Type: text/x-memo\n\n"+forwardText, action), false},
+		{"unknown transfer encoding", multi("alternative", "Content-Transfer-Encoding: x\n"+plainPart(forwardText), action), false},
+		{"HTML in unknown transfer encoding", multi("alternative", "Content-Transfer-Encoding: x\n"+mark, action), false},
+		{"carriage returns alone", multi("alternative", "Content-Transfer-Encoding: quoted-printable\n"+plainPart(strings.ReplaceAll(forwardText, "\n", "=0D=\n")), action), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m := Extract(message.Parse([]byte(tt.raw)))
+			if len(m.Actions) != 1 || (m.Actions[0].Enclosed == "") != tt.own || !tt.own && len(m.Enclosed) == 0 {
+				t.Errorf("%+v", m)
 			}
 		})
 	}

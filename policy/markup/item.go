@@ -11,6 +11,7 @@ type item struct {
 	id    string
 	props []property // In order. Microdata repeats names.
 	at    int        // Offset in the part; below zero is unknown.
+	reach int        // How far down it reaches, with all that belongs to it.
 }
 
 type property struct {
@@ -25,6 +26,14 @@ type value struct {
 	text string
 	at   int
 	link bool // It is the address of a visible link.
+}
+
+// reachOf returns how far down a value reaches.
+func (p *page) reachOf(v value) int {
+	if v.item != nil {
+		return max(p.reach(v.at), v.item.reach)
+	}
+	return p.reach(v.at)
 }
 
 // string returns a text, or the id of an item: {"@id": ...} is how JSON-LD

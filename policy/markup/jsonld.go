@@ -132,7 +132,7 @@ func (p *page) context(n *node, c context) (context, bool) {
 
 // item reads an object whose context has been read.
 func (p *page) item(n *node, c context) *item {
-	it := &item{at: n.at}
+	it := &item{at: n.at, reach: p.reach(n.at)} // As far as the script, which stands in one place.
 	for _, m := range n.members {
 		switch m.name {
 		case "@context", "@graph":

@@ -11,6 +11,7 @@ package markup
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -55,7 +56,7 @@ func Extract(m *message.Message) policy.Markup {
 	room := newRoom()
 	parts, broken := m.Parts()
 	p.Join(broken)
-	found := findEnclosed(m, parts)
+	found := findEnclosed(m, parts, &room)
 	for i, part := range parts {
 		if part.Disposition == "attachment" {
 			continue
@@ -63,13 +64,11 @@ func Extract(m *message.Message) policy.Markup {
 		// Also of parts that are not searched: what is wrong with one may be why it
 		// does not count as text/html.
 		p.Join(part.Problems)
-		if part.Type != "text/html" {
+		page := found.pages[i]
+		if page == nil {
 			continue
 		}
-		page := newPage(part.Number, part.Text, &room)
-		page.subject, page.inside, page.alternative = found.subject, found.inside(i), found.alternative(i)
-		page.extract()
-		found.mails[i] = page.mails
+		page.finish(found.around(i))
 		markup.Actions = append(markup.Actions, page.actions...)
 		markup.Items = append(markup.Items, page.items...)
 		p.Join(page.problems.List())
@@ -95,28 +94,30 @@ func Extract(m *message.Message) policy.Markup {
 func ExtractHTML(part string, html []byte) (actions []policy.Action, items []string, problems []policy.Problem) {
 	room := newRoom()
 	p := newPage(part, html, &room)
-	p.subject = func() string { return "" }
-	p.extract()
+	p.extract(func() string { return "" }, p.scripts || p.microdata)
+	p.finish(false)
 	return p.actions, p.items, p.problems.List()
 }
 
 // page is one text/html part that is being read.
 type page struct {
-	part    string
-	html    []byte
-	actions []policy.Action
-	items   []string
+	part      string
+	html      []byte
+	scripts   bool // There may be JSON-LD in it,
+	microdata bool // and Microdata.
+	forged    bool // It has itself what carries the places of Microdata.
+	actions   []policy.Action
+	items     []string
 
 	problems policy.Problems
 	seen     map[*item]bool // Items in which actions were looked for.
 	marks    []mark
 	room     *room
 
-	subject     func() string // Of the message, decoded; nil if no enclosed mails are to be found.
-	inside      bool          // All of the part is inside an enclosed mail.
-	alternative bool          // It is if none is found in it: there is one in another form of it.
-	quotes      *quote.Page   // Nil if there is none in it.
-	mails       []policy.Enclosed
+	quotes *quote.Page // Nil if enclosed mails are not looked for.
+	mails  []policy.Enclosed
+	start  int // Where the first of them begins; below zero, there is none.
+	body   int // Where the body begins; below zero, it has not begun.
 
 	found    []found
 	count    int // Of actions, also of those for which there is no room.
@@ -124,34 +125,60 @@ type page struct {
 }
 
 func newPage(part string, html []byte, room *room) *page {
-	return &page{part: part, html: html, room: room, seen: map[*item]bool{}}
+	p := &page{part: part, html: html, room: room, seen: map[*item]bool{}, start: -1, body: -1}
+	// Neither word can be written with character references, as the script's type
+	// can.
+	p.scripts, p.microdata = containsFold(html, "<script"), containsFold(html, "itemscope")
+	p.forged = p.microdata && containsFold(html, offsetAttr)
+	return p
 }
 
-// extract reads the page.
-func (p *page) extract() {
-	// Neither word can be written with character references, as the script's
-	// type can.
-	scripts, microdata := containsFold(p.html, "<script"), containsFold(p.html, "itemscope")
-	quotes := p.subject != nil && quote.MayHold(p.html)
-	switch {
-	case !scripts && !microdata && !quotes:
-		return
-	case len(p.html) > maxHTML:
-		p.add(0, HTMLTooLarge, "the part has %d octets; parts with more than %d are not searched", len(p.html), maxHTML)
-	default:
-		if quotes {
-			p.quotes = quote.NewPage(p.subject)
-		}
-		p.read(microdata)
+// extract reads the page. Subject returns that of the message, decoded; it is nil
+// if no enclosed mails are to be found. Actions says that something depends on
+// whether there are any.
+func (p *page) extract(subject func() string, actions bool) {
+	if subject != nil && (actions || quote.MayHold(p.html)) {
+		p.quotes = quote.NewPage(subject)
 	}
-	p.finish()
+	switch {
+	case len(p.html) > maxHTML && (p.scripts || p.microdata):
+		p.add(0, HTMLTooLarge, "the part has %d octets; parts with more than %d are not searched", len(p.html), maxHTML)
+		fallthrough
+	case !p.scripts && !p.microdata:
+		if p.quotes != nil {
+			feed(p.quotes, p.html, 0, false)
+		}
+	default:
+		p.read()
+	}
+	if p.quotes == nil {
+		return
+	}
+	for _, mail := range p.quotes.Mails() {
+		if p.start < 0 {
+			p.start = mail.At
+		}
+		mail.Enclosed.Place = p.place(mail.At)
+		p.mails = append(p.mails, mail.Enclosed)
+	}
 }
 
 // found is an action or an item, with its place.
 type found struct {
 	at     int
+	reach  int // Of the action.
 	action *policy.Action
 	item   string
+}
+
+// reach returns how far down something reaches that stands at an offset: there,
+// or to the very end if it stands in the head or its place is not sure. A client
+// that makes one page of two has but one head for both.
+func (p *page) reach(at int) int {
+	if p.body < 0 || at < p.body || p.forged {
+		return math.MaxInt
+	}
+	return at
 }
 
 // place returns the place of an offset; one below zero is unknown.
@@ -200,16 +227,17 @@ func (p *page) add(at int, code policy.Reason, format string, args ...any) {
 }
 
 // finish puts what was found in the order of the text: JSON-LD and Microdata
-// may stand among each other.
-func (p *page) finish() {
+// may stand among each other. Enclosed says that all of the page is of an enclosed
+// mail; otherwise its own are the actions that stand above the first in it, with
+// all that belongs to them.
+func (p *page) finish(enclosed bool) {
 	slices.SortStableFunc(p.found, func(a, b found) int { return cmp.Compare(a.at, b.at) })
-	start := p.enclosed()
 	for _, f := range p.found {
 		if f.action == nil {
 			p.items = append(p.items, f.item)
 			continue
 		}
-		if start >= 0 && (f.at >= start || f.at < 0) {
+		if enclosed || p.start >= 0 && f.reach >= p.start {
 			f.action.Enclosed = policy.EnclosedInline
 		}
 		f.action.Index = len(p.actions)
@@ -218,25 +246,6 @@ func (p *page) finish() {
 	if p.count > maxActions {
 		p.add(p.overflow, TooManyActions, "%d actions; only the first %d count", p.count, maxActions)
 	}
-}
-
-// enclosed notes the mails that were found, and returns where the first of them
-// begins; below zero, there is none.
-func (p *page) enclosed() int {
-	start := -1
-	if p.quotes != nil {
-		for i, mail := range p.quotes.Mails() {
-			mail.Enclosed.Place = p.place(mail.At)
-			p.mails = append(p.mails, mail.Enclosed)
-			if i == 0 {
-				start = mail.At
-			}
-		}
-	}
-	if p.inside || p.alternative && start < 0 {
-		return 0
-	}
-	return start
 }
 
 // findRepeated finds actions that stand in both syntaxes or in several parts.
@@ -261,7 +270,10 @@ func sameTo(a, b policy.Action) bool {
 // containsFold reports whether b contains a word of lower-case ASCII, in any
 // case.
 func containsFold(b []byte, word string) bool {
-	for _, first := range []byte{word[0], strings.ToUpper(word)[0]} {
+	for i, first := range []byte{word[0], strings.ToUpper(word)[0]} {
+		if i > 0 && first == word[0] {
+			break
+		}
 		for rest := b; ; {
 			i := bytes.IndexByte(rest, first)
 			if i < 0 || len(rest)-i < len(word) {

@@ -267,6 +267,15 @@ func checkInvariants(t *testing.T, html []byte) {
 			t.Fatalf("problem %+v", p)
 		}
 	}
+	// In a mail that somebody else passes on, nothing is his own.
+	for _, mark := range []string{"<body>" + forwardHTML, "\n" + forwardText + "<p>"} {
+		passed, _, _ := ExtractHTML("1", append([]byte(mark), html...))
+		for i, a := range passed {
+			if a.Enclosed != policy.EnclosedInline {
+				t.Fatalf("action %d below a mark: %+v", i, a)
+			}
+		}
+	}
 	actions2, items2, problems2 := ExtractHTML("1", html)
 	if !reflect.DeepEqual(actions, actions2) || !slices.Equal(items, items2) || !slices.Equal(problems, problems2) {
 		t.Fatal("read differently the second time")

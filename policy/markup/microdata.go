@@ -27,8 +27,8 @@ type room struct{ tags, work int }
 
 func newRoom() room { return room{maxTags, maxWork} }
 
-// microdata finds the items of a part (HTML Standard, section 5 "Microdata").
-func (p *page) microdata(r io.Reader) {
+// readMicrodata finds the items of a part (HTML Standard, section 5 "Microdata").
+func (p *page) readMicrodata(r io.Reader) {
 	d, err := newDocument(p, r)
 	if err != nil {
 		p.add(0, HTMLTooDeep, "Microdata is not read: %v", err)
@@ -110,7 +110,7 @@ func (d *document) item(n *html.Node, depth int) *item {
 		return nil
 	}
 	d.items[n] = nil
-	it := &item{id: attr(n, "itemid"), at: offset(n)}
+	it := &item{id: attr(n, "itemid"), at: offset(n), reach: d.page.reach(offset(n))}
 	for _, typ := range d.types(n) {
 		d.page.addType(it, typ, it.at)
 	}
@@ -127,6 +127,7 @@ func (d *document) item(n *html.Node, depth int) *item {
 				d.page.add(v.at, MicrodataContent, "the content attribute of %s is not used; that of meta is", e.Data)
 			}
 		}
+		it.reach = max(it.reach, d.page.reachOf(v))
 		for name := range strings.FieldsSeq(attr(e, "itemprop")) {
 			if len(it.props) == maxProperties {
 				d.page.add(v.at, MicrodataTooLarge, "only the first %d properties of an item are read", maxProperties)
@@ -243,8 +244,12 @@ func hasAttr(n *html.Node, name string) bool {
 	return slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == name })
 }
 
-// offset returns where the tag of an element starts, -1 if it is not known.
+// offset returns where the tag of an element starts, -1 if it is not known. Nor
+// is it for html and body, of which all tags make one element.
 func offset(n *html.Node) int {
+	if n.Data == "html" || n.Data == "body" {
+		return -1
+	}
 	if at, err := strconv.Atoi(attr(n, offsetAttr)); err == nil {
 		return at
 	}

@@ -61,7 +61,7 @@ func TestMicrodata(t *testing.T) {
 		{"other vocabulary", `<div itemscope itemtype="http://data.example/X"><p itemprop=potentialAction itemscope itemtype="http://data.example/ViewAction"></p></div>`, nil, []policy.Reason{ActionType}},
 		{"misspelt", mail(`<p itemprop=potentialActions>x</p>`), nil, []policy.Reason{PropertyUnknown}},
 		{"deep", strings.Repeat(`<p itemprop=a itemscope><div itemscope>`, 2) + strings.Repeat(`<b itemprop=a itemscope>`, maxNesting+2), nil, []policy.Reason{MicrodataTooDeep}},
-		{"attribute of ours", `<div data-doppelbox-at=7 itemscope itemtype="http://schema.org/EmailMessage">` + action("") + `</div>`, []string{none}, nil},
+		{"attribute of ours", `<div ` + offsetAttr + `=7 itemscope itemtype="http://schema.org/EmailMessage">` + action("") + `</div>`, []string{none}, nil},
 	} {
 		t.Run(tt.name, tt.run)
 	}
@@ -69,7 +69,7 @@ func TestMicrodata(t *testing.T) {
 
 func TestMicrodataPlace(t *testing.T) {
 	t.Parallel()
-	actions, _, _ := ExtractHTML("1", []byte("<body itemscope itemtype='http://schema.org/EmailMessage'>\n<table><tr><td>ä<p itemprop=potentialAction data-doppelbox-at=1 itemscope itemtype='http://schema.org/ViewAction'>"))
+	actions, _, _ := ExtractHTML("1", []byte("<body itemscope itemtype='http://schema.org/EmailMessage'>\n<table><tr><td>ä<p itemprop=potentialAction "+offsetAttr+"=1 itemscope itemtype='http://schema.org/ViewAction'>"))
 	if len(actions) != 1 || actions[0].Place != (policy.Place{Part: "1", Line: 2, Col: 17}) {
 		t.Errorf("%+v", actions)
 	}

@@ -32,7 +32,10 @@ type Part struct {
 	// Type is the media type in lower case, such as "text/html". It is
 	// "application/octet-stream" if the transfer encoding is unknown (RFC 2045
 	// 6.4).
-	Type   string
+	Type string
+	// Stated is the media type that Content-Type states: Type, whatever the
+	// transfer encoding.
+	Stated string
 	Params map[string]string // Parameters of Content-Type, names in lower case.
 	// Disposition is that of Content-Disposition in lower case, without
 	// parameters; empty if absent.
@@ -198,7 +201,7 @@ func (w *walker) leaf(e *Message, number, typ string, params map[string]string, 
 	if number == "" {
 		number = "1" // RFC 9051 6.4.5: the only part of a message has a number too.
 	}
-	part := Part{Number: number, Within: w.within, Type: typ, Params: params}
+	part := Part{Number: number, Within: w.within, Type: typ, Stated: typ, Params: params}
 	if f, ok := e.Get("Content-Disposition"); ok {
 		word, _, _ := strings.Cut(stripComments(f.Unfolded()), ";")
 		part.Disposition = strings.ToLower(strings.TrimSpace(word))

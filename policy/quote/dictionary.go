@@ -21,6 +21,10 @@ type dictionary struct {
 	// initial are the first octets of the labels of From. Most lines are not
 	// looked up because of it.
 	initial [256]bool
+	// first are those with which a line may begin that means something: these, and
+	// the signs around lines and quotations. All others that are not ASCII may be
+	// invisible.
+	first [256]bool
 }
 
 // label is the meaning of a label, and the wordings that have it.
@@ -49,6 +53,13 @@ func newDictionary(list []Wording) dictionary {
 		for _, s := range []string{w.From, strings.ToLower(w.From), strings.ToUpper(w.From)} {
 			d.initial[s[0]] = true
 		}
+	}
+	d.first = d.initial
+	for _, c := range []byte("-_*>|&") {
+		d.first[c] = true
+	}
+	for c := 0x80; c < len(d.first); c++ {
+		d.first[c] = true
 	}
 	return d
 }

@@ -12,24 +12,36 @@ import (
 // readPage feeds HTML to a Page, as its users do.
 func readPage(text []byte, subject string) []Mail {
 	p := NewPage(about(subject))
+	feed(p, text, 0, false)
+	return p.Mails()
+}
+
+// feed feeds the tokens of a text at an offset; inner if none of them is raw.
+func feed(p *Page, text []byte, at int, inner bool) {
 	z := html.NewTokenizer(bytes.NewReader(text))
-	for at := 0; ; {
-		kind := z.Next()
-		if kind == html.ErrorToken {
-			return p.Mails()
-		}
-		raw := z.Raw()
+	reread := false
+	for kind := z.Next(); kind != html.ErrorToken; kind = z.Next() {
+		size := len(z.Raw())
+		token := text[:size:size]
 		switch kind {
 		case html.TextToken:
-			p.Text(raw, at)
+			if reread {
+				feed(p, token, at, true)
+			} else {
+				p.Text(token, at)
+			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			name, _ := z.TagName()
-			p.StartTag(string(name), text[at:at+len(raw)], at)
+			reread = p.StartTag(string(name), token, at) && !inner
+			if inner {
+				z.NextIsNotRawText()
+			}
 		case html.EndTagToken:
 			name, _ := z.TagName()
 			p.EndTag(string(name))
+			reread = false
 		}
-		at += len(raw)
+		text, at = text[size:], at+size
 	}
 }
 
@@ -55,8 +67,8 @@ func TestPage(t *testing.T) {
 		{"the same, no prefix", "x", `<div id="divRplyFwdMsg"><b>发件人:</b> A<br>`, nil},
 		{"Outlook, forward", "FW: x", `<p class="MsoNormal">Look</p><div><div style="border-top:solid"><p class="MsoNormal"><b>From:</b> A<br><b>Sent:</b> today<br><b>To:</b> B<br><b>Subject:</b> Hello<o:p></o:p></p></div></div>`, []string{"From: outlook en A Hello"}},
 		{"pre", "x", "<pre>Look\n" + gmailLine + strings.ReplaceAll(gmailBlock, "<", "&lt;") + "</pre>", []string{"----- gmail en A <a@b.example> Hello"}},
-		{"not pre", "x", "<p>Look\n" + gmailLine + gmailBlock + "</p>", nil},
-		{"not shown", "x", "<style>\n" + gmailLine + "</style><title>" + gmailLine + "</title><template><pre>" + gmailLine + gmailBlock + "</pre></template><!-- " + gmailLine + gmailBlock + " --><p>From: A<p>To: B<p>Subject: C", nil},
+		{"not shown", "x", "<style>\n" + gmailLine + gmailBlock + "</style><title>" + gmailLine + gmailBlock + "</title><script>" + gmailLine + gmailBlock + "</script><!-- " + gmailLine + gmailBlock + " --><p>From: A<p>To: B<p>Subject: C", nil},
+		{"lines of the source, then the same and others", "x", "<p>\n" + gmailLine + "From: A\nDate: today\nSubject: Hello\n<hr>Text<hr>-------- Forwarded Message --------<br>From: B<br>Subject: Deeper", []string{"----- gmail en A Hello", "-----  en B Deeper"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,6 +88,48 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestPageAnyLines holds that a mail is found whatever makes its lines.
+func TestPageAnyLines(t *testing.T) {
+	t.Parallel()
+	const begin, block = "---------- Forwarded message ---------", "From: A\nDate: today\nSubject: Hello\nTo: B\n"
+	each := func(before, after string) string {
+		return before + strings.ReplaceAll(begin+"\n"+strings.TrimSpace(block), "\n", after+before) + after
+	}
+	for name, html := range map[string]string{
+		"no pre":                    "<p>Look\n" + begin + "\n" + block + "</p>",
+		"white-space":               `<div style="white-space: pre-wrap">` + begin + "\n" + block + "</div>",
+		"carriage returns alone":    "<pre>" + strings.ReplaceAll(begin+"\n"+block, "\n", "\r") + "</pre>",
+		"references of hyphens":     strings.ReplaceAll(each("<p>", "</p>"), "-", "&#45;"),
+		"references without end":    strings.ReplaceAll(strings.ReplaceAll(each("<p>", "</p>"), ":", "&#58"), "-", "&#x2d"),
+		"display":                   each(`<span style="display:block">`, "</span>"),
+		"display of bold":           each(`<b style="display:block">`, "</b>"),
+		"labels in bold":            strings.ReplaceAll(each(`<span class="row">`, "</span>"), "From", "<b>From</b>"),
+		"elements that are unknown": each("<x-row>", "</x-row>"),
+		"items of a flex box":       `<div style="display:flex">Look ` + each("<span>", "</span>") + "</div>",
+		"textarea":                  "Look <textarea>" + begin + "\n" + block + "</textarea>",
+		"textarea that is dropped":  "Look <textarea>" + each("<p>", "</p>") + "</textarea>",
+		"noscript":                  "Look <noscript>" + each("<p>", "</p>") + "</noscript>",
+		"noscript in noscript":      "<noscript><noscript><style></style>" + each("<p>", "</p>") + "</noscript>",
+		"frames":                    "<iframe>" + each("<p>", "</p>") + "</iframe>",
+		"template":                  "<template>" + each("<p>", "</p>") + "</template>",
+		"template that SVG closes":  "<svg><template></svg>" + each("<p>", "</p>"),
+		"title that SVG closes":     "<svg><title>x</svg>" + each("<p>", "</p>"),
+		"style that a tag closes":   "<math><style>" + each("<p>", "</p>"),
+		"textarea in SVG":           "<svg><textarea></svg>" + each("<p>", "</p>"),
+		"white space before":        strings.Repeat(" ", 2*maxLine) + each("<p>", "</p>"),
+		"white space inside":        strings.Replace(each("<p>", "</p>"), " ", strings.Repeat(" \n<i></i>", maxLine), 1),
+		"many elements":             strings.Replace(each("<p>", "</p>"), "<p>From", "<p>"+strings.Repeat("<b></b>\u200b", 3*maxRun)+"From", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mails := readPage([]byte(html), "x")
+			if len(mails) != 1 || mails[0].Enclosed.From != "A" || mails[0].Enclosed.Subject != "Hello" {
+				t.Errorf("%+v", mails)
+			}
+		})
+	}
+}
+
 func TestMayHold(t *testing.T) {
 	t.Parallel()
 	if MayHold([]byte("<p style=\"color:black\">Thank you -- for your order.</p>")) {
@@ -89,5 +143,12 @@ func FuzzPage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, subject string) {
 		mails := readPage(text, subject)
 		checkMails(t, mails, len(text))
+		// Whatever follows, a mail at the beginning is one.
+		mark := "<p>---------- Forwarded message ---------<br>From: A<br>Date: B<br>Subject: C</p>"
+		mails = readPage(append([]byte(mark), text...), subject)
+		checkMails(t, mails, len(mark)+len(text))
+		if len(mails) == 0 || mails[0].At != len("<p>") {
+			t.Fatalf("%+v", mails)
+		}
 	})
 }

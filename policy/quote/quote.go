@@ -10,6 +10,7 @@ package quote
 
 import (
 	"bytes"
+	"iter"
 	"slices"
 	"strings"
 
@@ -41,15 +42,38 @@ type Mail struct {
 // or a reply.
 func Text(text []byte, subject func() string) []Mail {
 	s := scanner{subject: subject}
-	for at := 0; at < len(text); {
-		end := bytes.IndexByte(text[at:], '\n')
-		if end < 0 {
-			end = len(text) - at
-		}
-		s.line(text[at:at+end], at)
-		at += end + 1
+	for line, at := range lines(text) {
+		s.line(line, at)
 	}
 	return s.finish()
+}
+
+// lines yields the lines of a text and where they start. A carriage return alone
+// ends a line, too, as viewers see it; the one before a line feed is left in the
+// line. After the last line end there is one line more, which may be empty.
+func lines(text []byte) iter.Seq2[[]byte, int] {
+	return func(yield func(line []byte, at int) bool) {
+		for at := 0; ; {
+			end := len(text)
+			if i := bytes.IndexByte(text[at:], '\n'); i >= 0 {
+				end = at + i
+			}
+			for {
+				i := bytes.IndexByte(text[at:end], '\r')
+				if i < 0 || at+i == end-1 && end < len(text) {
+					break
+				}
+				if !yield(text[at:at+i], at) {
+					return
+				}
+				at += i + 1
+			}
+			if !yield(text[at:end], at) || end == len(text) {
+				return
+			}
+			at = end + 1
+		}
+	}
 }
 
 // Attached returns the mail in a part of type message/rfc822 or message/global,

@@ -134,6 +134,8 @@ func TestText(t *testing.T) {
 		{"Gmail", "x", gmailLine + gmailBlock, []string{"gmail en A <a@b.example> Hello"}},
 		{"Gmail until 2018", "x", "---------- Forwarded message ----------\n" + gmailBlock, []string{"gmail en A <a@b.example> Hello"}},
 		{"CRLF", "x", strings.ReplaceAll("Hi\n\n"+gmailLine+gmailBlock, "\n", "\r\n"), []string{"gmail en A <a@b.example> Hello"}},
+		{"CR alone", "x", strings.ReplaceAll("Hi\n\n"+gmailLine+gmailBlock, "\n", "\r"), []string{"gmail en A <a@b.example> Hello"}},
+		{"all line ends", "x", "Hi\r\r\n" + gmailLine + "From: A\rSubject: Hello\r\nTo: B\r", []string{"gmail en A Hello"}},
 		{"quoted in a reply", "Re: x", "Hi\n\n> > " + gmailLine + strings.ReplaceAll("\n"+gmailBlock, "\n", "\n>> "), []string{"gmail en A <a@b.example> Hello"}},
 		{"indented, with marks of direction", "x", "\ufeff   " + gmailLine + "\u200e\u00a0From\u00a0: \u202aA <a@b.example>\u202c\nSubject:\u00a0Hello\n", []string{"gmail en A <a@b.example> Hello"}},
 		{"bold", "x", "*Begin forwarded message:*\n\n*From: *A <a@b.example>\n*Subject:* **Hello**\n", []string{"apple-mail en A <a@b.example> **Hello**"}},
