@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -59,7 +60,7 @@ func checkUnchanged(s subject) conclusion {
 		if !s.e.Auth.Aligned(d.Domain, d.OrgDomain) {
 			continue
 		}
-		facts = append(facts, fact("dkim."+d.Selector, resultText(d.Result, d.Domain, d.Problem)))
+		facts = append(facts, fact("dkim."+strconv.Itoa(i), resultText(d.Result, d.Domain, d.Problem)))
 		switch {
 		case d.Result == AuthPass:
 			return pass("dkim-intact", "the author's signature is intact", facts...)

@@ -42,7 +42,7 @@ func (c *checkCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.open(ctx, s, c.World, provider.Options{Logger: logger(s, false)})
+	p, err := c.open(ctx, s, c.World, provider.Options{Logger: logger(s, false), Passive: true})
 	if err != nil {
 		return err
 	}

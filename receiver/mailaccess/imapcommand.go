@@ -27,6 +27,7 @@ const (
 
 var (
 	errIMAPLong   = errors.New("mailaccess: the command is too long")
+	errIMAPIdle   = errors.New("mailaccess: expected DONE to end IDLE")
 	errIMAPFaults = errors.New("mailaccess: too many commands that are none")
 )
 

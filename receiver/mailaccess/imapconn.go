@@ -236,7 +236,7 @@ func (c *imapConn) lose(err error) {
 	switch {
 	case c.server.closes():
 		c.bye("the server is closing")
-	case errors.Is(err, errIMAPLong), errors.Is(err, errIMAPFaults):
+	case errors.Is(err, errIMAPLong), errors.Is(err, errIMAPFaults), errors.Is(err, errIMAPIdle):
 		c.bye(strings.TrimPrefix(err.Error(), "mailaccess: "))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.bye("nothing was heard for too long")

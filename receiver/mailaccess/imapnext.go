@@ -42,7 +42,9 @@ func (c *imapConn) nextIdling() ([]byte, error) {
 	}
 	c.idling = false
 	if !strings.EqualFold(string(line), "DONE\r\n") {
-		return []byte("not DONE\r\n"), nil // The rest of it must be one line.
+		// go-imap would answer at once, and let what IDLE does go on beside the
+		// next command.
+		return nil, errIMAPIdle
 	}
 	return []byte("DONE\r\n"), nil
 }

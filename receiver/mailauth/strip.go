@@ -1,6 +1,7 @@
 package mailauth
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ func StripOwn(m *message.Message, authservID string) (kept []byte, removed int) 
 	own := newOwnID(authservID)
 	end := 0 // Of what is decided.
 	for field, start := range fieldsOf(m) {
-		if !own.hides(field) && (!field.Is("Authentication-Results") || !own.claimed(field.Value)) {
+		if !own.hides(field.Raw) && (!field.Is("Authentication-Results") || !own.claimed(field.Value)) {
 			continue
 		}
 		if removed++; kept == nil {
@@ -37,18 +38,22 @@ func StripOwn(m *message.Message, authservID string) (kept []byte, removed int) 
 	return append(kept, m.Raw[end:]...), removed
 }
 
-// fieldsOf yields the fields of a message with where they start, those among
-// them that package message skips because there are too many before: other
-// readers may have no such limit.
+// fieldsOf yields the fields of a message with where they start, also those that
+// package message skips because there are too many before, as other readers may
+// have no such limit; and, without a name, the lines that are no field.
 func fieldsOf(m *message.Message) func(yield func(message.Field, int) bool) {
 	return func(yield func(message.Field, int) bool) {
 		base := 0
 		for {
 			fields, skipped := m.Fields, m.Skipped
+			tooMany := slices.ContainsFunc(m.Problems, func(p policy.Problem) bool { return p.Code == message.TooManyFields })
 			pos, last := 0, 0 // last is the start of the last run that was skipped.
 			for pos < m.HeaderSize {
 				if len(fields) == 0 || &fields[0].Raw[0] != &m.Raw[pos] {
 					last = pos
+					if rest := tooMany && len(skipped) == 1; !rest && !yield(message.Field{Raw: skipped[0]}, base+pos) {
+						return
+					}
 					pos += len(skipped[0])
 					skipped = skipped[1:]
 					continue
@@ -59,7 +64,7 @@ func fieldsOf(m *message.Message) func(yield func(message.Field, int) bool) {
 				pos += len(fields[0].Raw)
 				fields = fields[1:]
 			}
-			if !slices.ContainsFunc(m.Problems, func(p policy.Problem) bool { return p.Code == message.TooManyFields }) {
+			if !tooMany {
 				return
 			}
 			base += last
@@ -80,19 +85,30 @@ func newOwnID(authservID string) ownID {
 	return own
 }
 
-// hides reports whether a field has one of ours behind a bare CR, at which some
-// readers end the line.
-func (own ownID) hides(f message.Field) bool {
-	if !strings.Contains(strings.ReplaceAll(f.Value, "\r\n", ""), "\r") {
+// hides reports whether a field, or a line that is none, may have one of ours
+// behind a bare CR, at which some readers end the line. Which of what follows
+// they take for one field differs: better obscured than believed.
+func (own ownID) hides(raw []byte) bool {
+	if !bytes.Contains(bytes.ReplaceAll(raw, []byte("\r\n"), nil), []byte{'\r'}) {
 		return false
 	}
-	for line := range strings.SplitSeq(f.Value, "\r") {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), ":")
-		if ok && strings.EqualFold(strings.TrimSpace(name), "Authentication-Results") && own.claimed(value) {
-			return true
+	text := squeeze(string(raw))
+	i := strings.Index(text, "authentication-results")
+	return i >= 0 && own.in(text[i:])
+}
+
+// squeeze puts a text in lower case, and leaves out what may tear a name apart.
+func squeeze(text string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if r <= ' ' || r == '"' || r == '\\' {
+			return -1
 		}
-	}
-	return false
+		return r
+	}, text))
+}
+
+func (own ownID) in(text string) bool {
+	return strings.Contains(text, own.ascii) || strings.Contains(text, own.unicode)
 }
 
 // claimed reports whether a field has to go.
@@ -101,12 +117,5 @@ func (own ownID) claimed(value string) bool {
 	if results.ServID != "" {
 		return results.Version != 1 || normalDomain(results.ServID) == own.ascii
 	}
-	// White space and quoting may tear the name apart.
-	text := strings.ToLower(strings.Map(func(r rune) rune {
-		if r <= ' ' || r == '"' || r == '\\' {
-			return -1
-		}
-		return r
-	}, value))
-	return strings.Contains(text, own.ascii) || strings.Contains(text, own.unicode)
+	return own.in(squeeze(value))
 }

@@ -60,6 +60,12 @@ func TestStripOwnBehindCR(t *testing.T) {
 		"X-A: b\r authentication-results : mx.gmail.test; spf=pass\r\n\r\n":          "\r\n",
 		"X-A: b\rAuthentication-Results: other.example; spf=pass\r\n\r\n":            "X-A: b\rAuthentication-Results: other.example; spf=pass\r\n\r\n",
 		"X-A: b\rc\r\n\r\n": "X-A: b\rc\r\n\r\n",
+		// Folded behind it, torn apart by it, and in lines that are no field.
+		"X: a\rAuthentication-Results:\r\n mx.gmail.test; spf=pass\r\n\r\n":        "\r\n",
+		"X: a\rAuthentication-Results: \r mx.gmail.test; spf=pass\r\n\r\n":         "\r\n",
+		"X: a\rAuthentication-Results: (\r ) mx.gmail.test; spf=pass\r\n\r\n":      "\r\n",
+		"X: a\r\nY: z\r\n: x\rAuthentication-Results: mx.gmail.test; none\r\n\r\n": "X: a\r\nY: z\r\n\r\n",
+		"From x\rAuthentication-Results: mx.gmail.test; none\r\nFrom: a\r\n\r\nb":  "From: a\r\n\r\nb",
 	} {
 		if kept, _ := StripOwn(message.Parse([]byte(raw)), "mx.gmail.test"); string(kept) != want {
 			t.Errorf("%q: kept %q", raw, kept)

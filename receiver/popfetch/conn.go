@@ -206,6 +206,9 @@ func (c *conn) command(line string) error {
 }
 
 // status reads the first line of an answer, of which nothing but +OK counts.
+// maxRefusalText bounds what is kept of the reason that a server gives.
+const maxRefusalText = 500
+
 func (c *conn) status() error {
 	c.due = time.Now().Add(c.timeout)
 	line, err := c.line()
@@ -220,6 +223,7 @@ func (c *conn) status() error {
 	case "+":
 		return errChallenge
 	case "-ERR":
+		text = text[:min(len(text), maxRefusalText)]
 		code, rest, closed := strings.Cut(text, "]")
 		if code = strings.ToUpper(code); closed && strings.HasPrefix(code, "[") && slices.Contains(responseCodes, code[1:]) {
 			return &refusal{code[1:], strings.TrimPrefix(rest, " ")}

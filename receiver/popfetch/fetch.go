@@ -174,7 +174,15 @@ func (f *fetch) unstored(m listed, err error) error {
 	return nil
 }
 
+// maxRefused bounds the messages of a kind that are told of one by one; the
+// others are counted among Left.
+const maxRefused = 1000
+
 // refuse notes a message that was left out, or left undeleted.
 func (f *fetch) refuse(list *[]Refused, m listed, err error) {
+	if len(*list) >= maxRefused {
+		f.result.Left++
+		return
+	}
 	*list = append(*list, Refused{Number: m.number, UID: m.uid, Size: m.size, Err: err})
 }

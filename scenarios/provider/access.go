@@ -22,6 +22,8 @@ type access struct {
 	mu   sync.Mutex
 	imap *mailaccess.IMAPServer
 	pop  *mailaccess.POP3Server
+	// closed says that nothing is served any more.
+	closed bool
 }
 
 // accesses are the sessions of mail programs, as they are recorded.
@@ -74,6 +76,10 @@ func (p *Provider) serveAccess(l net.Listener, implicitTLS bool, prefix string, 
 		return err
 	}
 	p.access.mu.Lock()
+	if p.access.closed {
+		p.access.mu.Unlock()
+		return errors.Join(ErrClosed, l.Close())
+	}
 	s, err := server(mailaccess.Options{
 		Backend: accessBackend{p}, Hostname: prefix + p.domain, TLSConfig: config, Changes: p.changes, Logger: p.log,
 	})
@@ -84,17 +90,20 @@ func (p *Provider) serveAccess(l net.Listener, implicitTLS bool, prefix string, 
 	if implicitTLS {
 		l = tls.NewListener(l, config)
 	}
-	p.owned.Go(func() {
+	if !p.begin(func() {
 		if err := s.Serve(l); err != nil {
 			p.log.Error("serving mail programs", slog.Any("error", err))
 		}
-	})
+	}) {
+		return errors.Join(ErrClosed, l.Close())
+	}
 	return nil
 }
 
 func (p *Provider) closeAccess() error {
 	p.access.mu.Lock()
 	defer p.access.mu.Unlock()
+	p.access.closed = true
 	var err error
 	if p.access.imap != nil {
 		err = errors.Join(err, p.access.imap.Close())
@@ -158,8 +167,10 @@ func (a *accesses) remember(id string) {
 		a.rows = map[string]mailbox.Access{}
 	}
 	if a.list = append(a.list, id); len(a.list) > maxSessions {
-		delete(a.rows, a.list[0])
-		a.list = slices.Delete(a.list, 0, 1)
+		// Those that were not let in first: anybody can make many of them.
+		i := max(0, slices.IndexFunc(a.list, func(id string) bool { return a.rows[id].Denied }))
+		delete(a.rows, a.list[i])
+		a.list = slices.Delete(a.list, i, i+1)
 	}
 }
 
@@ -180,7 +191,7 @@ func (in inbox) Changed(ctx context.Context) <-chan struct{} {
 		in.p.log.Error("watching an account", slog.Any("error", err))
 		return changed
 	}
-	in.p.owned.Go(func() {
+	in.p.begin(func() {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(in.p.ctx, cancel)()
@@ -203,11 +214,14 @@ func (in inbox) Messages(ctx context.Context) ([]mailaccess.Message, error) {
 		if m.Verdict.Folder == policy.Spam {
 			continue
 		}
-		raw, err := in.p.Stored(m)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		size, err := in.p.storedSize(m)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, mailaccess.Message{ID: m.ID, UID: uint32(m.Seq), Size: int64(len(raw)), ReceivedAt: m.ReceivedAt})
+		list = append(list, mailaccess.Message{ID: m.ID, UID: uint32(m.Seq), Size: int64(size), ReceivedAt: m.ReceivedAt})
 	}
 	return list, nil
 }

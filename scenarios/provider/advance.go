@@ -13,8 +13,21 @@ import (
 func (w *World) Drain(ctx context.Context) error {
 	return w.wait(ctx, func() error {
 		w.agenda.doDue(w)
+		if w.ctx.Err() != nil {
+			return ErrClosed
+		}
 		return w.request()
 	})
+}
+
+// settle lets what a step has led to happen, where the clock stands, so that it
+// is over before the next step. Where it runs it happens by itself, and a server
+// that is slow holds nobody up.
+func (w *World) settle(ctx context.Context) error {
+	if w.clock.Runs() {
+		return nil
+	}
+	return w.Drain(ctx)
 }
 
 // request makes the attempts at requests that are due. A click waits for this
@@ -29,7 +42,9 @@ func (w *World) request() error {
 // wait does something, and stops waiting for it when ctx ends.
 func (w *World) wait(ctx context.Context, do func() error) error {
 	done := make(chan error, 1)
-	w.owned.Go(func() { done <- do() })
+	if !w.begin(func() { done <- do() }) {
+		return ErrClosed
+	}
 	select {
 	case err := <-done:
 		return err

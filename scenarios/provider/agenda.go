@@ -10,9 +10,10 @@ import (
 // agenda is what a world has to do by itself, and when: fetch mail, send mail
 // and try it again. Times are those of the world's clock.
 type agenda struct {
-	clock *Clock
-	begin sync.Once     // Of run.
-	wake  chan struct{} // Has room for one: something is new.
+	clock   *Clock
+	passive bool          // Nothing is ever on it.
+	begin   sync.Once     // Of run.
+	wake    chan struct{} // Has room for one: something is new.
 
 	mu      sync.Mutex      // Guards what follows.
 	duties  []duty          // By time; those of the same time in the order in which they came.
@@ -28,14 +29,17 @@ type duty struct {
 	do   func(ctx context.Context)
 }
 
-func newAgenda(c *Clock) *agenda {
-	return &agenda{clock: c, wake: make(chan struct{}, 1), busy: map[string]bool{}, changed: make(chan struct{})}
+func newAgenda(c *Clock, passive bool) *agenda {
+	return &agenda{clock: c, passive: passive, wake: make(chan struct{}, 1), busy: map[string]bool{}, changed: make(chan struct{})}
 }
 
 // add puts a duty on the agenda, for the world w that will do it. With a
 // standing clock all are in one lane, so that they happen in the same order on
 // every run.
 func (a *agenda) add(w *World, lane string, at time.Time, do func(ctx context.Context)) {
+	if a.passive {
+		return
+	}
 	if !a.clock.Runs() {
 		lane = ""
 	}
@@ -46,7 +50,7 @@ func (a *agenda) add(w *World, lane string, at time.Time, do func(ctx context.Co
 	}
 	a.duties = slices.Insert(a.duties, i, duty{at, lane, do})
 	a.mu.Unlock()
-	a.begin.Do(func() { w.owned.Go(func() { a.run(w) }) })
+	a.begin.Do(func() { w.begin(func() { a.run(w) }) })
 	a.rouse()
 }
 
@@ -84,12 +88,14 @@ func (a *agenda) start(w *World) (done bool, changed <-chan struct{}) {
 		if a.busy[d.lane] {
 			return false
 		}
-		a.busy[d.lane] = true
-		w.owned.Go(func() {
+		begun := w.begin(func() {
 			d.do(w.ctx)
 			a.finish(d.lane)
 		})
-		return true
+		if begun {
+			a.busy[d.lane] = true
+		}
+		return begun
 	})
 	return done, a.changed
 }

@@ -236,7 +236,7 @@ func (w *World) dispatching() (*dispatcher.Dispatcher, error) {
 	}
 	w.dispatch.Store(d)
 	if w.clock.Runs() {
-		w.owned.Go(func() {
+		w.begin(func() {
 			// It ends with the provider's context, and has no other error.
 			_ = d.Run(w.ctx)
 		})

@@ -47,10 +47,17 @@ type Fetched struct {
 // SetPOPSource says how an address elsewhere is fetched from. What is left empty
 // is that of a mailbox within the process.
 func (w *World) SetPOPSource(s POPSource) error {
+	_, err := w.setSource(s, true)
+	return err
+}
+
+// setSource sets a source, unless there is one that is not to be replaced, and
+// returns the one that holds.
+func (w *World) setSource(s POPSource, replace bool) (*source, error) {
 	s.Address = normal(s.Address)
 	_, domain, ok := cutLast(s.Address, '@')
 	if !ok {
-		return fmt.Errorf("mailbox %q has no local part and domain", s.Address)
+		return nil, fmt.Errorf("mailbox %q has no local part and domain", s.Address)
 	}
 	s.Login, s.TLS = cmp.Or(s.Login, s.Address), cmp.Or(s.TLS, popfetch.TLSImplicit)
 	s.Host = cmp.Or(s.Host, "pop."+domain)
@@ -64,6 +71,9 @@ func (w *World) SetPOPSource(s POPSource) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if old := w.sources[s.Address]; old != nil {
+		if !replace {
+			return old, nil
+		}
 		// The mail stays, whatever becomes of the settings, and so does the order.
 		made.box, made.turn = old.box, old.turn
 	}
@@ -75,27 +85,16 @@ func (w *World) SetPOPSource(s POPSource) error {
 		made.Password = cmp.Or(s.Password, builtinPassword)
 	}
 	w.sources[s.Address] = made
-	return nil
+	return made, nil
 }
 
 // builtinPassword is that of mailboxes within the process that were given none.
 const builtinPassword = "builtin"
 
-// source returns how an address elsewhere is fetched from.
+// source returns how an address elsewhere is fetched from: from a mailbox within
+// the process, unless somebody has said otherwise.
 func (w *World) source(address string) (*source, error) {
-	address = normal(address)
-	w.mu.Lock()
-	s := w.sources[address]
-	w.mu.Unlock()
-	if s != nil {
-		return s, nil
-	}
-	if err := w.SetPOPSource(POPSource{Source: popfetch.Source{Address: address, Keep: true}}); err != nil {
-		return nil, err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.sources[address], nil
+	return w.setSource(POPSource{Source: popfetch.Source{Address: address, Keep: true}}, false)
 }
 
 // Fetch fetches the mail of an address elsewhere into an account, now.
@@ -115,7 +114,7 @@ func (w *World) Fetch(ctx context.Context, account, address string) (Fetched, er
 	if err != nil {
 		return got, err
 	}
-	return got, w.Drain(ctx)
+	return got, w.settle(ctx)
 }
 
 // fetchTime bounds one fetch, in real time. What it leaves comes with the next
@@ -164,10 +163,12 @@ func (w *World) popDial(s *source) func(context.Context, string, string) (net.Co
 		if err != nil {
 			return nil, errors.Join(err, client.Close(), server.Close())
 		}
-		w.owned.Go(func() {
+		if !w.begin(func() {
 			pop.ServeConn(end)
 			_ = pop.Close() // It serves this one connection.
-		})
+		}) {
+			return nil, errors.Join(ErrClosed, client.Close(), server.Close())
+		}
 		return &pipeConn{Conn: client, peer: pipeAddr("in-process")}, nil
 	}
 }

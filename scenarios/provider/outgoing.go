@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -118,7 +119,7 @@ func (w *World) sendLater(ctx context.Context, p *Provider, row mailbox.Outgoing
 		return err
 	}
 	if row.State == mailbox.OutgoingPending {
-		w.agenda.add(w, lane(row), w.clock.Now(), func(ctx context.Context) { w.sendNow(ctx, p, row) })
+		w.sendAt(p, row, w.clock.Now())
 	}
 	return nil
 }
@@ -127,8 +128,20 @@ func (w *World) sendLater(ctx context.Context, p *Provider, row mailbox.Outgoing
 // else's.
 func lane(row mailbox.Outgoing) string { return "smtp " + message.DomainOf(row.To) }
 
+// sendAt puts an attempt to send a mail on the agenda. Only its id is kept there:
+// the mail is the store's, which bounds what waits.
+func (w *World) sendAt(p *Provider, row mailbox.Outgoing, at time.Time) {
+	id := row.ID
+	w.agenda.add(w, lane(row), at, func(ctx context.Context) { w.sendNow(ctx, p, id) })
+}
+
 // sendNow makes one attempt to send a mail.
-func (w *World) sendNow(ctx context.Context, p *Provider, row mailbox.Outgoing) {
+func (w *World) sendNow(ctx context.Context, p *Provider, id string) {
+	row, err := w.outgoing(ctx, id)
+	if err != nil {
+		w.log.Warn("a mail that was to be sent has been forgotten", slog.String("mail", id), slog.Any("error", err))
+		return
+	}
 	timed, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	again := w.attempt(timed, p, &row)
@@ -137,7 +150,7 @@ func (w *World) sendNow(ctx context.Context, p *Provider, row mailbox.Outgoing) 
 	}
 	if again {
 		if row.Attempts <= len(outgoingRetries) {
-			w.agenda.add(w, lane(row), w.clock.Now().Add(outgoingRetries[row.Attempts-1]), func(ctx context.Context) { w.sendNow(ctx, p, row) })
+			w.sendAt(p, row, w.clock.Now().Add(outgoingRetries[row.Attempts-1]))
 		} else {
 			row.State = mailbox.OutgoingFailed
 		}
@@ -152,6 +165,11 @@ func (w *World) sendNow(ctx context.Context, p *Provider, row mailbox.Outgoing) 
 func (w *World) attempt(ctx context.Context, p *Provider, row *mailbox.Outgoing) (again bool) {
 	row.Attempts++
 	row.Problem = ""
+	if bareLineEnd(row.Raw) {
+		// A server that ends lines there would take what follows for commands.
+		row.State, row.Problem = mailbox.OutgoingFailed, "the message has a CR or LF that stands alone, which must not be sent (RFC 5321 2.3.8)"
+		return false
+	}
 	if err := p.publishSender(ctx); err != nil {
 		row.State, row.Problem = mailbox.OutgoingFailed, err.Error()
 		return false
@@ -181,6 +199,12 @@ func (w *World) attempt(ctx context.Context, p *Provider, row *mailbox.Outgoing)
 		return true
 	}
 	return false
+}
+
+// bareLineEnd says whether a CR or LF stands alone in a message.
+func bareLineEnd(raw []byte) bool {
+	pairs := bytes.Count(raw, []byte("\r\n"))
+	return bytes.Count(raw, []byte{'\r'}) != pairs || bytes.Count(raw, []byte{'\n'}) != pairs
 }
 
 // outgoing returns an outgoing mail as it stands now.
@@ -241,7 +265,9 @@ var errNotRouted = errors.New("host-not-routed: the domain is of no provider of 
 func (w *World) exit(ctx context.Context, p *Provider, domain string) (net.Conn, string, *tls.Config, error) {
 	if other, ok := w.Provider(domain); ok {
 		client, server := net.Pipe()
-		w.owned.Go(func() { other.smtp.ServeConn(&pipeConn{Conn: server, peer: peerAddr(p.outgoingAddress())}) })
+		if !w.begin(func() { other.smtp.ServeConn(&pipeConn{Conn: server, peer: peerAddr(p.outgoingAddress())}) }) {
+			return nil, "", nil, ErrClosed
+		}
 		return &pipeConn{Conn: client, peer: pipeAddr("in-process")}, other.hostname(), w.clientTLS(other.hostname()), nil
 	}
 	w.mu.Lock()

@@ -2,6 +2,8 @@ package provider_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -28,13 +30,48 @@ func names(raw []byte, n int) []string {
 	return list
 }
 
+// A message with a line end that stands alone is not sent on: a server that ends
+// lines there would take what follows for commands.
+func TestForwardBareLineEnd(t *testing.T) {
+	t.Parallel()
+	p, other := newPair(t, provider.Options{})
+	configure(t, p, alice, provider.Settings{Forward: carol})
+	delivered(t, p, sign(t, p, append(note(""), "hi\n.\r\nMAIL FROM:<ceo@bank.example>\r\n"...)))
+	if o := onlyOutgoing(t, p); o.State != mailbox.OutgoingFailed || !strings.Contains(o.Problem, "stands alone") {
+		t.Errorf("got %s: %s", o.State, o.Problem)
+	}
+	if list := messages(t, other, mailbox.Query{Account: carol}); len(list) > 0 {
+		t.Errorf("%d messages came", len(list))
+	}
+}
+
+// What is asked of a world that has been closed is an error.
+func TestAfterClose(t *testing.T) {
+	t.Parallel()
+	p := newFetching(t, provider.Options{})
+	must(t, p.Close())
+	ctx := context.Background()
+	if err := p.Advance(ctx, time.Hour); !errors.Is(err, provider.ErrClosed) {
+		t.Errorf("Advance: %v", err)
+	}
+	if err := p.Drain(ctx); !errors.Is(err, provider.ErrClosed) {
+		t.Errorf("Drain: %v", err)
+	}
+	if _, err := p.Deliver(ctx, netip.MustParseAddr(senderPeer), provider.Mail{To: []string{alice}, Raw: note("")}, false); !errors.Is(err, provider.ErrClosed) {
+		t.Errorf("Deliver: %v", err)
+	}
+	if err := p.ServePOP3(listen(t), false); !errors.Is(err, provider.ErrClosed) {
+		t.Errorf("ServePOP3: %v", err)
+	}
+}
+
 // A forward goes out as Gmail's do: the envelope, the marks, one more seal, and
 // below them the message as it was stored.
 func TestForward(t *testing.T) {
 	t.Parallel()
 	p, other := newPair(t, provider.Options{})
 	configure(t, p, alice, provider.Settings{Forward: "Carol@Other.test"})
-	m := delivered(t, p, sign(t, p, approval(serviceURL)))
+	m := delivered(t, p, sign(t, p, crlf(approval(serviceURL))))
 	o := onlyOutgoing(t, p)
 	want := mailbox.Outgoing{
 		World: p.WorldName(), ID: o.ID, Kind: mailbox.OutgoingForward, Account: alice, MessageID: m.ID, At: start(), Raw: o.Raw,

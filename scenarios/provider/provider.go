@@ -56,6 +56,9 @@ type Options struct {
 	// RoutedOnly lets action requests go nowhere but where they are routed or
 	// allowed: not to other services of this machine either.
 	RoutedOnly bool
+	// Passive does nothing by itself: no mail is fetched or sent, whatever the
+	// accounts say.
+	Passive bool
 	// Enforce answers the verdict on the wire. Otherwise whatever an account
 	// may get is accepted, and the verdict says what would have been answered.
 	Enforce bool
@@ -140,7 +143,7 @@ func (p *Provider) newSMTP() error {
 
 // ServeSMTP accepts mail on l until the provider is closed.
 func (p *Provider) ServeSMTP(l net.Listener) {
-	p.owned.Go(func() {
+	p.begin(func() {
 		if err := p.smtp.Serve(l); err != nil {
 			p.log.Error("serving SMTP", slog.Any("error", err))
 		}
@@ -160,7 +163,7 @@ func (p *Provider) ServeCertificates(l net.Listener) error {
 	}
 	server := p.http
 	server.TLSConfig = config
-	p.owned.Go(func() {
+	p.begin(func() {
 		if err := server.ServeTLS(l, "", ""); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			p.log.Error("serving certificates", slog.Any("error", err))
 		}

@@ -196,12 +196,14 @@ func (p *Provider) Deliver(ctx context.Context, peer netip.Addr, m Mail, useTLS 
 		m.TLS = p.clientTLS(p.hostname())
 	}
 	client, server := net.Pipe()
-	p.owned.Go(func() { p.smtp.ServeConn(&pipeConn{Conn: server, peer: peerAddr(peer)}) })
+	if !p.begin(func() { p.smtp.ServeConn(&pipeConn{Conn: server, peer: peerAddr(peer)}) }) {
+		return Delivery{}, ErrClosed
+	}
 	reply, err := Send(ctx, &pipeConn{Conn: client, peer: pipeAddr("in-process")}, m)
 	if err != nil {
 		return Delivery{}, err
 	}
-	drained := p.Drain(ctx)
+	drained := p.settle(ctx)
 	// What has been stored is told, whatever became of what it led to.
 	list, err := p.store.Messages(context.WithoutCancel(ctx), mailbox.Query{World: p.name, AfterSeq: before, Refused: true})
 	// Others may deliver meanwhile; every reply ends with the session's id.

@@ -87,7 +87,9 @@ func (s *sink) dial(ctx context.Context, w *World, from netip.Addr) (net.Conn, s
 		return conn, s.Addr, nil, err
 	}
 	client, server := net.Pipe()
-	w.owned.Go(func() { s.server.ServeConn(&pipeConn{Conn: server, peer: peerAddr(from)}) })
+	if !w.begin(func() { s.server.ServeConn(&pipeConn{Conn: server, peer: peerAddr(from)}) }) {
+		return nil, "", nil, ErrClosed
+	}
 	return &pipeConn{Conn: client, peer: pipeAddr("in-process")}, "sink " + s.Domain, w.clientTLS("mx." + s.Domain), nil
 }
 

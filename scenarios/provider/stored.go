@@ -59,10 +59,16 @@ type blocks struct {
 	byID  map[string][]byte
 	order []string // The keys of byID, oldest first.
 	size  int
+	// sizes are those of all messages that were ever asked for: a program asks
+	// for the sizes of all, and for the octets of few.
+	sizes map[string]int
 }
 
-// maxBlocks bounds the octets that are remembered.
-const maxBlocks = 32 << 20
+// maxBlocks bounds the octets that are remembered, maxSizes the sizes.
+const (
+	maxBlocks = 32 << 20
+	maxSizes  = 100_000
+)
 
 // get returns what is remembered of a message, nil if nothing is.
 func (b *blocks) get(id string) []byte {
@@ -75,9 +81,13 @@ func (b *blocks) get(id string) []byte {
 func (b *blocks) put(id string, raw []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.byID == nil || len(b.sizes) > maxSizes {
+		b.sizes = map[string]int{}
+	}
 	if b.byID == nil {
 		b.byID = map[string][]byte{}
 	}
+	b.sizes[id] = len(raw)
 	if b.byID[id] != nil || len(raw) > maxBlocks {
 		return
 	}
@@ -108,6 +118,18 @@ func (w *World) Stored(m mailbox.Message) ([]byte, error) {
 	raw := append(block, kept...)
 	w.blocks.put(m.ID, raw)
 	return raw, nil
+}
+
+// storedSize returns how many octets Stored has.
+func (w *World) storedSize(m mailbox.Message) (int, error) {
+	w.blocks.mu.Lock()
+	size, ok := w.blocks.sizes[m.ID]
+	w.blocks.mu.Unlock()
+	if ok {
+		return size, nil
+	}
+	raw, err := w.Stored(m)
+	return len(raw), err
 }
 
 // stored returns the header block of a message, and what is below it. One for an

@@ -51,15 +51,17 @@ type World struct {
 	changes   *mailaccess.Changes // Nil: mailboxes are read-only for programs.
 	stranger  stranger
 
-	ids     atomic.Int64
-	full    atomic.Bool // The store has begun to forget, and that was said.
-	told    sync.Mutex  // Held while OnMessage or OnAttempt runs.
-	moving  sync.Mutex  // Held while a standing clock is moved on.
-	clicks  sync.Mutex  // Held from the decision on a click until it is stored.
-	owned   sync.WaitGroup
-	ctx     context.Context // Ends with close.
-	stop    context.CancelFunc
-	closing sync.Once
+	ids       atomic.Int64
+	full      atomic.Bool // The store has begun to forget, and that was said.
+	told      sync.Mutex  // Held while OnMessage or OnAttempt runs.
+	moving    sync.Mutex  // Held while a standing clock is moved on.
+	clicks    sync.Mutex  // Held from the decision on a click until it is stored.
+	owned     sync.WaitGroup
+	beginning sync.Mutex // Guards ended: nothing is added to owned once it is set.
+	ended     bool
+	ctx       context.Context // Ends with close.
+	stop      context.CancelFunc
+	closing   sync.Once
 
 	mu        sync.Mutex           // Guards what follows.
 	providers []*Provider          // The first one first.
@@ -84,7 +86,7 @@ func newWorld(o Options) (*World, error) {
 	if w.clock == nil {
 		w.clock = RunningClock(time.Now)
 	}
-	w.agenda, w.givenKey = newAgenda(w.clock), o.MailKey
+	w.agenda, w.givenKey = newAgenda(w.clock, o.Passive), o.MailKey
 	if o.Writable {
 		w.changes = mailaccess.NewChanges()
 	}
@@ -154,9 +156,27 @@ func (w *World) of(account string) *Provider {
 	return p
 }
 
+// ErrClosed is the error of what is asked of a world that has been closed.
+var ErrClosed = errors.New("the provider has been closed")
+
+// begin does something in a goroutine that close waits for; false if the world
+// is closing, and nothing begins any more.
+func (w *World) begin(do func()) bool {
+	w.beginning.Lock()
+	defer w.beginning.Unlock()
+	if w.ended {
+		return false
+	}
+	w.owned.Go(do)
+	return true
+}
+
 func (w *World) close() error {
 	var err error
 	w.closing.Do(func() {
+		w.beginning.Lock()
+		w.ended = true
+		w.beginning.Unlock()
 		w.stop()
 		for _, p := range w.Providers() {
 			err = errors.Join(err, p.smtp.Close(), p.http.Close(), p.closeAccess())
