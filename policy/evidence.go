@@ -216,7 +216,7 @@ type ARC struct {
 	// Sets are the chain's sets that could be read, by instance.
 	Sets []ARCSet `json:"sets,omitempty"`
 	// OldestPass is the lowest instance from which on every message signature
-	// validates (RFC 8617 5.2 step 4); zero if all do, or unless the chain passes.
+	// validates (RFC 8617 5.2 step 5); zero if all do, or unless the chain passes.
 	OldestPass int `json:"oldestPass,omitempty"`
 }
 

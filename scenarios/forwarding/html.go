@@ -32,8 +32,9 @@ func parseHTML(text string) (*html.Node, error) {
 }
 
 // quoteHTML returns a document as it can stand inside another one: the content
-// of its head that matters, and its body as a div. It is balanced whatever the
-// document is, so that nothing of it stands outside of the quote.
+// of its head that matters, and its body as a div. It is written
+// from a tree, so that its tags are closed; only a script that leaves a comment
+// open can reach beyond the quote, behind which nothing follows.
 func quoteHTML(text string, how Markup) (string, error) {
 	doc, err := parseHTML(text)
 	if err != nil {
