@@ -3,6 +3,7 @@ package policy_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/doppelbox/doppelbox/policy"
@@ -167,6 +168,9 @@ func TestAccessEvidence(t *testing.T) {
 		v := policy.Decide(e, reg)
 		if f, ok := v.Finding("access-evidence"); !ok || f.Reason != tt.reason || !f.Advice || v.Decider != "" {
 			t.Errorf("%+v, decided by %q", f, v.Decider)
+		}
+		if told := strings.Contains(v.Brief(), "(access-evidence)"); told != (tt.reason == "contradicted") {
+			t.Errorf("%s: %s", tt.reason, v.Brief())
 		}
 	}
 }

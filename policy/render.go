@@ -50,6 +50,11 @@ func (v Verdict) Brief() string {
 		fmt.Fprintf(&b, ": %s (%s, %s)", Printable(f.Detail), f.Check, f.Reason)
 	}
 	b.WriteByte('\n')
+	// What contradicts the access pattern is said even where every action is
+	// offered: the reader may know better how the mail got here.
+	if f, ok := find(v.Findings, "access-evidence"); ok && f.Reason == "contradicted" {
+		fmt.Fprintf(&b, "  advice: %s (%s)\n", Printable(f.Detail), f.Check)
+	}
 	for _, a := range v.Actions {
 		fmt.Fprintf(&b, "action %d %s\n", a.Index, a.describe())
 		if f, ok := a.Finding(a.Decider); ok {
