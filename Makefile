@@ -33,9 +33,9 @@ bench: build
 lint:
 	@mkdir -p .bin
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	go vet ./...
+	go vet ./... ./testdata/conformance
 	go vet -tags peers,bench ./cmd/doppelbox
-	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) ./... ./testdata/conformance
 	go test ./cmd/doppelbox -run 'TestImports|TestCalls|TestPackage|TestTopLevel'
 	@if go run $(GOVULNCHECK) ./... >.bin/govulncheck 2>&1; then echo "govulncheck: nothing known"; \
 	elif grep -qE 'no such host|connection refused|dial tcp|Forbidden|proxyconnect|fetching vulnerabilities' .bin/govulncheck; then echo "govulncheck: skipped, its database cannot be reached"; \

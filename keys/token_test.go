@@ -9,12 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 const audience = "https://shop.example"
@@ -156,7 +157,7 @@ func TestVerifyOtherPayloads(t *testing.T) {
 // Wycheproof.
 func TestWycheproof(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(filepath.Join(conformance(t), "jwt", "wycheproof", "json_web_signature_test.json"))
+	data, err := os.ReadFile(conformance.Path(t, "jwt/wycheproof/json_web_signature_test.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,20 +203,6 @@ func TestWycheproof(t *testing.T) {
 	if ran < 200 {
 		t.Errorf("only %d vectors were run", ran)
 	}
-}
-
-// conformance is the folder of the test data of others, absent from a plain
-// checkout.
-func conformance(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "conformance")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no conformance data at %s", dir)
-	}
-	return dir
 }
 
 func decoded(t *testing.T, token string) (header, payload string) {

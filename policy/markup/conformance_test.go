@@ -12,22 +12,8 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
-
-// conformance returns a folder of the conformance data, and skips the test if
-// there is none.
-func conformance(t testing.TB, name string) string {
-	t.Helper()
-	dir := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	dir = filepath.Join(dir, name)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no conformance data: %v", err)
-	}
-	return dir
-}
 
 // referenceAction is an action as the manifest's extractor found it.
 type referenceAction struct {
@@ -118,7 +104,7 @@ var referenceDiffers = map[string]string{
 
 func TestReference(t *testing.T) {
 	t.Parallel()
-	dir := conformance(t, "markup")
+	dir := conformance.Path(t, "markup")
 	data, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +169,7 @@ var twinsDiffer = map[string]string{
 
 func TestTwins(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(conformance(t, "markup"), "google-docs")
+	dir := conformance.Path(t, "markup/google-docs")
 	files, err := filepath.Glob(filepath.Join(dir, "*-jsonld.html"))
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // Forwards as clients write them, in text and in HTML.
@@ -294,7 +295,7 @@ var forwards = map[string]int{
 // (mime4j's base64encoded-rfc822message).
 func TestEnclosedCorpus(t *testing.T) {
 	t.Parallel()
-	root := conformance(t, ".")
+	root := conformance.Path(t, ".")
 	seen, found := 0, 0
 	for _, folder := range []string{"dkim", "forward/gitlab", "forward/mailauth", "forward/rfc822-attachments", "forward/rsc-imap", "malformed", "markup"} {
 		err := filepath.WalkDir(filepath.Join(root, filepath.FromSlash(folder)), func(path string, d fs.DirEntry, err error) error {

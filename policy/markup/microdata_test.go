@@ -12,6 +12,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 func TestMicrodata(t *testing.T) {
@@ -180,7 +181,7 @@ var extructDiffers = map[string]string{
 
 func TestExtruct(t *testing.T) {
 	t.Parallel()
-	dir := conformance(t, filepath.Join("microdata", "extruct", "schema.org"))
+	dir := conformance.Path(t, "microdata/extruct/schema.org")
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +236,7 @@ func topItems(t *testing.T, data []byte) any {
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	n := 0
-	err := filepath.WalkDir(conformance(t, "microdata"), func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(conformance.Path(t, "microdata"), func(path string, d os.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".html" {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // crlf makes the CRLF lines of a message out of a Go literal's.
@@ -198,25 +199,10 @@ func TestField(t *testing.T) {
 	}
 }
 
-// conformance returns a folder of the conformance data, and skips the test if
-// there is none.
-func conformance(t testing.TB, name string) string {
-	t.Helper()
-	dir := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	dir = filepath.Join(dir, name)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no conformance data: %v", err)
-	}
-	return dir
-}
-
 // malformed calls visit with each message of the malformed corpus.
 func malformed(t testing.TB, visit func(name string, raw []byte)) {
 	t.Helper()
-	dir := conformance(t, "malformed")
+	dir := conformance.Path(t, "malformed")
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 func TestParts(t *testing.T) {
@@ -158,6 +159,13 @@ func (e entityXML) leaves() int {
 	return n
 }
 
+// expectedNoXML are the mails whose expectation is in Latin-1 without saying so:
+// no XML, and nothing to compare them with.
+var expectedNoXML = []string{
+	"mime-tools-testmsgs/2002_06_12_doublebound.msg",
+	"mime-tools-testmsgs/twopart.msg",
+}
+
 // structureDiffers says why the structure is not what mime4j expects.
 var structureDiffers = map[string]string{
 	"mime4j/malformedHeaderStartsBody-nocrlfcrlf.msg": "there a line that is no field starts the body; here it is skipped and the header goes on",
@@ -168,7 +176,7 @@ func TestStructure(t *testing.T) {
 	t.Parallel()
 	n := 0
 	malformed(t, func(name string, raw []byte) {
-		expected := filepath.Join(conformance(t, "malformed"), strings.TrimSuffix(name, ".msg")+".xml")
+		expected := filepath.Join(conformance.Path(t, "malformed"), strings.TrimSuffix(name, ".msg")+".xml")
 		data, err := os.ReadFile(expected)
 		if err != nil {
 			return
@@ -177,8 +185,12 @@ func TestStructure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var want entityXML
-			if err := xml.Unmarshal(data, &want); err != nil {
-				t.Skipf("the expectation is no XML: %v", err)
+			err := xml.Unmarshal(data, &want)
+			if slices.Contains(expectedNoXML, name) != (err != nil) {
+				t.Errorf("the expectation: %v", err)
+			}
+			if err != nil {
+				return
 			}
 			m := Parse(raw)
 			parts, _ := m.Parts()

@@ -14,20 +14,8 @@ import (
 	"github.com/doppelbox/doppelbox/policy/markup"
 	"github.com/doppelbox/doppelbox/policy/message"
 	"github.com/doppelbox/doppelbox/policy/pattern"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
-
-// conformance returns the folder of independent test data, or skips the test.
-func conformance(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no conformance data: %v", err)
-	}
-	return dir
-}
 
 func read(t *testing.T, path ...string) []byte {
 	t.Helper()
@@ -66,7 +54,7 @@ func direct(t *pattern.Trail) {
 // TestConformanceManual classifies the forwards of all clients and languages.
 func TestConformanceManual(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(conformance(t), "forward", "email-forward-parser", "fixtures")
+	dir := conformance.Path(t, "forward/email-forward-parser/fixtures")
 	bodies, err := filepath.Glob(filepath.Join(dir, "*_body*.txt"))
 	if err != nil || len(bodies) < 100 {
 		t.Fatalf("%d bodies, %v", len(bodies), err)
@@ -114,7 +102,7 @@ var dkimResult = regexp.MustCompile(`dkim=(\w+) .*?header\.i=@([^ ;]+) header\.s
 // the results that the second one has written down.
 func TestConformanceAutoForward(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(conformance(t), "forward", "mailauth")
+	dir := conformance.Path(t, "forward/mailauth")
 	for _, tt := range []struct {
 		file    string
 		aligned bool // A signature of From's own domain passes: those of zonevs.eu are not zone.ee's.
@@ -172,7 +160,7 @@ func targetOf(mailFrom string) string {
 // mail by SMTP that claims to be one.
 func TestConformancePOPFetch(t *testing.T) {
 	t.Parallel()
-	raw := read(t, conformance(t), "forward", "rsc-imap", "gmail-pop-fetched-calendar.eml")
+	raw := read(t, conformance.Path(t, "forward/rsc-imap/gmail-pop-fetched-calendar.eml"))
 	account := policy.Account{Address: "rsc@swtch.com"}
 	// The author is google.com, which signed.
 	signed := func(tr *pattern.Trail) {
@@ -206,7 +194,7 @@ func TestConformancePOPFetch(t *testing.T) {
 // that is in its header, which knows nothing of SPF and DKIM.
 func TestConformanceGitLab(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(conformance(t), "forward", "gitlab")
+	dir := conformance.Path(t, "forward/gitlab")
 	for _, tt := range []struct {
 		file, account string
 		want          policy.Pattern
@@ -231,7 +219,7 @@ func TestConformanceSRS(t *testing.T) {
 		Forward []struct{ Sender, Result string }
 		Classes []string `json:"patterns_to_classify"`
 	}
-	if err := json.Unmarshal(read(t, conformance(t), "forward", "srs", "srs-vectors.json"), &data); err != nil {
+	if err := json.Unmarshal(read(t, conformance.Path(t, "forward/srs/srs-vectors.json")), &data); err != nil {
 		t.Fatal(err)
 	}
 	envelope := func(mailFrom string) policy.Access {
@@ -265,7 +253,7 @@ func TestConformanceSRS(t *testing.T) {
 // against it is a contradiction. A mail with another one inside is one by hand.
 func TestConformancePrecision(t *testing.T) {
 	t.Parallel()
-	dir := conformance(t)
+	dir := conformance.Path(t, ".")
 	count, marked := 0, 0
 	for _, set := range []string{"dkim", "malformed", "markup", "auth-e2e", "dmarc/authheaders", "forward/rfc822-attachments", "forward/gitlab", "forward/mailauth"} {
 		err := filepath.WalkDir(filepath.Join(dir, filepath.FromSlash(set)), func(path string, d fs.DirEntry, err error) error {

@@ -11,22 +11,8 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
-
-// conformance returns a folder of the conformance data, and skips the test if
-// there is none.
-func conformance(t testing.TB, name string) string {
-	t.Helper()
-	dir := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	dir = filepath.Join(dir, name)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no conformance data: %v", err)
-	}
-	return dir
-}
 
 func readFile(t testing.TB, name string) []byte {
 	t.Helper()
@@ -68,7 +54,7 @@ var shared = map[string]string{
 
 func TestForwardParser(t *testing.T) {
 	t.Parallel()
-	dir := conformance(t, "forward/email-forward-parser")
+	dir := conformance.Path(t, "forward/email-forward-parser")
 	var want struct {
 		Constants map[string]string `json:"constants"`
 		Tests     []struct {

@@ -16,6 +16,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-sasl"
+
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // A client as others write it: TLS from the first octet, STARTTLS, and neither.
@@ -221,12 +223,8 @@ func testIMAPByteExact(t *testing.T, mails map[string]string) {
 // malformedMail returns the broken messages of the conformance data.
 func malformedMail(t *testing.T) map[string]string {
 	t.Helper()
-	dir := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
 	mails := map[string]string{}
-	err := filepath.WalkDir(filepath.Join(dir, "malformed"), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(conformance.Path(t, "malformed"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
@@ -234,9 +232,6 @@ func malformedMail(t *testing.T) map[string]string {
 		mails[path] = string(raw)
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("no conformance data: set DOPPELBOX_CONFORMANCE")
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

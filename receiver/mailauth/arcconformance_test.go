@@ -9,6 +9,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // yamlNode is a node of the YAML that the corpus uses: mappings by indentation,
@@ -81,7 +82,7 @@ var arcDiffers = map[string]string{
 // 1024 bits or more, except where a short one is the test.
 func TestARCConformance(t *testing.T) {
 	t.Parallel()
-	data := string(read(t, conformance(t, "arc/valimail"), "arc-validation-tests.share.yml"))
+	data := string(read(t, conformance.Path(t, "arc/valimail"), "arc-validation-tests.share.yml"))
 	s := newSealer(t)
 	cases := 0
 	for doc := range strings.SplitSeq(data, "\n---\n") {
@@ -123,7 +124,7 @@ func TestARCConformance(t *testing.T) {
 // keys were taken from DNS years ago.
 func TestARCGenuine(t *testing.T) {
 	t.Parallel()
-	dir := conformance(t, "forward/mailauth")
+	dir := conformance.Path(t, "forward/mailauth")
 	files, err := filepath.Glob(filepath.Join(dir, "*.eml"))
 	if err != nil || len(files) != 5 {
 		t.Fatal(files, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 func arrival(from string) policy.Arrival {
@@ -178,7 +179,7 @@ func describe(r AuthResults) string {
 // as it did.
 func TestGenuineResults(t *testing.T) {
 	t.Parallel()
-	folder := conformance(t, filepath.Join("forward", "mailauth"))
+	folder := conformance.Path(t, "forward/mailauth")
 	files, err := filepath.Glob(filepath.Join(folder, "*.eml"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no messages", err)

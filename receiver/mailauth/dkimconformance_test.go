@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 
 	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // libraryDiffers are the messages of the corpora for which go-msgauth, run
@@ -121,7 +122,7 @@ func libraryWords(c dkimCase) string {
 }
 
 func mailDKIM(t *testing.T) []dkimCase {
-	dir := conformance(t, "dkim/mail-dkim")
+	dir := conformance.Path(t, "dkim/mail-dkim")
 	var data struct {
 		Cases []struct{ File, Expected, Kind string }
 	}
@@ -151,7 +152,7 @@ func mailDKIM(t *testing.T) []dkimCase {
 
 // stalwart messages pass at one time.
 func stalwart(t *testing.T) []dkimCase {
-	dir := conformance(t, "dkim/stalwart")
+	dir := conformance.Path(t, "dkim/stalwart")
 	files, err := filepath.Glob(filepath.Join(dir, "0*.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func stalwart(t *testing.T) []dkimCase {
 }
 
 func chasquid(t *testing.T) []dkimCase {
-	dir := conformance(t, "dkim/chasquid")
+	dir := conformance.Path(t, "dkim/chasquid")
 	dns := func(file string) texts {
 		dns := texts{}
 		text := strings.ReplaceAll(string(read(t, dir, file)), "\\\n", "")
@@ -211,7 +212,7 @@ func chasquid(t *testing.T) []dkimCase {
 }
 
 func others(t *testing.T) []dkimCase {
-	dir := conformance(t, "dkim")
+	dir := conformance.Path(t, "dkim")
 	var zone map[string]struct{ TXT [][]string }
 	if err := json.Unmarshal(read(t, dir, "mailauth/dns.json"), &zone); err != nil {
 		t.Fatal(err)

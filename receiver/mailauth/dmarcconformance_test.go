@@ -10,6 +10,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/receiver/dnszone"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // dmarcDiffers are the cases of the DMARC suites whose result is another here,
@@ -83,7 +84,7 @@ func mailauthDMARC(t *testing.T, file string, mode Discovery) []dmarcCase {
 			}
 		}
 	}
-	if err := json.Unmarshal(read(t, conformance(t, "dmarc/mailauth"), file), &data); err != nil {
+	if err := json.Unmarshal(read(t, conformance.Path(t, "dmarc/mailauth"), file), &data); err != nil {
 		t.Fatal(err)
 	}
 	domain := func(raw json.RawMessage) string {
@@ -207,7 +208,7 @@ func moxDMARC(t *testing.T) []dmarcCase {
 			Cases   []struct{ Domain, Status, Why string }
 		}
 	}
-	if err := json.Unmarshal(read(t, conformance(t, "dmarc/mox"), "mox-dmarc.json"), &data); err != nil {
+	if err := json.Unmarshal(read(t, conformance.Path(t, "dmarc/mox"), "mox-dmarc.json"), &data); err != nil {
 		t.Fatal(err)
 	}
 	var cases []dmarcCase
@@ -263,7 +264,7 @@ func TestDMARCRecordConformance(t *testing.T) {
 			Parse []string `json:"must_parse"`
 		} `json:"record_syntax"`
 	}
-	if err := json.Unmarshal(read(t, conformance(t, "dmarc/mox"), "mox-dmarc.json"), &data); err != nil {
+	if err := json.Unmarshal(read(t, conformance.Path(t, "dmarc/mox"), "mox-dmarc.json"), &data); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range data.Syntax.Parse {
@@ -281,7 +282,7 @@ func TestDMARCRecordConformance(t *testing.T) {
 func TestPublicSuffixConformance(t *testing.T) {
 	t.Parallel()
 	count := 0
-	for line := range strings.Lines(string(read(t, conformance(t, "dmarc/publicsuffix"), "test_psl.txt"))) {
+	for line := range strings.Lines(string(read(t, conformance.Path(t, "dmarc/publicsuffix"), "test_psl.txt"))) {
 		call, ok := strings.CutPrefix(strings.TrimSpace(line), "checkPublicSuffix(")
 		if !ok {
 			continue

@@ -15,6 +15,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 func receipt() Receipt {
@@ -245,7 +246,7 @@ func TestGenuineBlocks(t *testing.T) {
 		}, "X-Gmail-Fetch-Info", []string{"Received-SPF"}},
 	} {
 		folder, file := filepath.Split(tt.file)
-		genuine := message.Parse(read(t, conformance(t, filepath.Join("forward", folder)), file))
+		genuine := message.Parse(read(t, conformance.Path(t, "forward/"+folder), file))
 		var want []string
 		for _, f := range genuine.Fields {
 			if !googleOnly.MatchString(f.Name) && !slices.Contains(tt.differ, f.Name) {

@@ -15,29 +15,6 @@ import (
 	"github.com/doppelbox/doppelbox/receiver/dnszone"
 )
 
-// conformance returns a folder of the independent test data.
-func conformance(t testing.TB, folder string) string {
-	t.Helper()
-	root := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				break
-			}
-		}
-		root = filepath.Join(dir, "..", "shared", "conformance")
-	}
-	path := filepath.Join(root, folder)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no conformance data: %v", err)
-	}
-	return path
-}
-
 func read(t testing.TB, elem ...string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(elem...))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/receiver/dnszone"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // spfDiffers are the tests of the SPF suites whose result is another here, and
@@ -38,7 +39,7 @@ const (
 
 func TestSPFConformance(t *testing.T) {
 	t.Parallel()
-	dir := conformance(t, "spf")
+	dir := conformance.Path(t, "spf")
 	differ := map[string]bool{}
 	for _, file := range []string{"openspf/rfc7208-tests.yml", "blitiri/blitirispf-tests.yml"} {
 		scenarios := readSuite(string(read(t, dir, file)))

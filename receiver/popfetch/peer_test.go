@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/doppelbox/doppelbox/receiver/mailaccess"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // house is a mailaccess.Backend with one mailbox, that of bob.
@@ -188,7 +189,18 @@ func nasty() []string {
 // TestByteExact: messages go through server and client unchanged.
 func TestByteExact(t *testing.T) {
 	t.Parallel()
-	mails := append(nasty(), conformance(t)...)
+	t.Run("nasty", func(t *testing.T) {
+		t.Parallel()
+		testByteExact(t, nasty())
+	})
+	t.Run("conformance", func(t *testing.T) {
+		t.Parallel()
+		testByteExact(t, malformed(t))
+	})
+}
+
+func testByteExact(t *testing.T, mails []string) {
+	t.Helper()
 	h := &house{mails: mails}
 	s := newPeer(t, h, nil)
 	var served sync.WaitGroup
@@ -209,33 +221,11 @@ func TestByteExact(t *testing.T) {
 	}
 }
 
-// conformance returns the messages of the independent test data, of which
-// there need not be any.
-func conformance(t *testing.T) []string {
+// malformed returns the messages of the independent test data.
+func malformed(t *testing.T) []string {
 	t.Helper()
-	dir := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if dir == "" {
-		root, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if root == filepath.Dir(root) {
-				t.Fatal("no go.mod above the test")
-			}
-			root = filepath.Dir(root)
-		}
-		dir = filepath.Join(root, "..", "shared", "conformance")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Logf("no conformance data: %v", err)
-		return nil
-	}
 	var mails []string
-	err := filepath.WalkDir(filepath.Join(dir, "malformed"), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(conformance.Path(t, "malformed"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // decodeDots is a second opinion on readData, straight from RFC 5321 4.5.2. It
@@ -184,7 +187,11 @@ func TestSmuggling(t *testing.T) {
 			Repr string `json:"repr"`
 		} `json:"sequences"`
 	}
-	if err := json.Unmarshal(conformance(t, "malformed/smtp-smuggling/end-of-data-sequences.json"), &data); err != nil {
+	raw, err := os.ReadFile(conformance.Path(t, "malformed/smtp-smuggling/end-of-data-sequences.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &data); err != nil {
 		t.Fatal(err)
 	}
 	if len(data.Sequences) < 12 {

@@ -7,8 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -281,36 +279,6 @@ func converse(s *Server, input io.Reader) string {
 // said reports whether a line of the replies got begins with prefix.
 func said(got, prefix string) bool {
 	return strings.HasPrefix(got, prefix) || strings.Contains(got, "\n"+prefix)
-}
-
-// conformance opens a file of the independent test data.
-func conformance(t *testing.T, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if dir == "" {
-		root, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if root == filepath.Dir(root) {
-				t.Fatal("no go.mod above the test")
-			}
-			root = filepath.Dir(root)
-		}
-		dir = filepath.Join(root, "..", "shared", "conformance")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no conformance data: %v", err)
-	}
-	b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // logTo returns a logger that writes to b.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 func autoOptions() AutoOptions {
@@ -73,7 +74,7 @@ func TestAuto(t *testing.T) {
 // need Google's keys or say what authentication found.
 func TestCAFLikeTheSample(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(conformance(t, "forward/mailauth/arc-pass.eml"))
+	raw, err := os.ReadFile(conformance.Path(t, "forward/mailauth/arc-pass.eml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func reverse(addr, secret string) (string, error) {
 
 func TestSRSVectors(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile(conformance(t, "forward/srs/srs-vectors.json"))
+	raw, err := os.ReadFile(conformance.Path(t, "forward/srs/srs-vectors.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

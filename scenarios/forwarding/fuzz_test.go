@@ -11,6 +11,7 @@ import (
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
 	"github.com/doppelbox/doppelbox/policy/quote"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // FuzzManual forwards anything by hand, and holds: the mail has the forwarder as
@@ -126,7 +127,7 @@ func TestCorpus(t *testing.T) {
 	t.Parallel()
 	count := uint(0)
 	for _, dir := range []string{"forward", "malformed"} {
-		err := filepath.WalkDir(conformance(t, dir), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(conformance.Path(t, dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}

@@ -1,8 +1,6 @@
 package forwarding
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,29 +11,6 @@ import (
 	"github.com/doppelbox/doppelbox/policy/message"
 	"github.com/doppelbox/doppelbox/policy/quote"
 )
-
-// conformance returns a file or folder of the independent test data.
-func conformance(t testing.TB, path string) string {
-	t.Helper()
-	root := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				break
-			}
-		}
-		root = filepath.Join(dir, "..", "shared", "conformance")
-	}
-	path = filepath.Join(root, path)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no conformance data: %v", err)
-	}
-	return path
-}
 
 func crlf(s string) []byte { return []byte(strings.ReplaceAll(s, "\n", "\r\n")) }
 

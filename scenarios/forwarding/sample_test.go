@@ -8,6 +8,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/quote"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // sampleMail is the mail that was forwarded in all samples.
@@ -56,7 +57,7 @@ func blockOf(text string, w quote.Wording) []string {
 
 func TestLikeTheSamples(t *testing.T) {
 	t.Parallel()
-	dir := conformance(t, "forward/email-forward-parser/fixtures")
+	dir := conformance.Path(t, "forward/email-forward-parser/fixtures")
 	compared := 0
 	for _, w := range quote.Wordings() {
 		style := Style(w.Client)

@@ -12,20 +12,14 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
+	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // malformedMails are the files of the conformance data that are mails. The
 // octets are as foreign programs made them.
 func malformedMails(t *testing.T) []string {
 	t.Helper()
-	folder := os.Getenv("DOPPELBOX_CONFORMANCE")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "..", "shared", "conformance")
-	}
-	folder = filepath.Join(folder, "malformed")
-	if _, err := os.Stat(folder); err != nil {
-		t.Skipf("no conformance data: %v", err)
-	}
+	folder := conformance.Path(t, "malformed")
 	var list []string
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		switch {
