@@ -16,12 +16,28 @@ type Evidence struct {
 	Auth    Authentication `json:"auth"`
 	Access  Access         `json:"access"`
 	Markup  Markup         `json:"markup"`
+	Sender  Sender         `json:"sender"`
 	// EarlierURLs are the handler URLs of this message that the provider has
 	// already seen in another one.
 	EarlierURLs []string `json:"earlierUrls,omitempty"`
 	// Dials are the options of undocumented behaviour; unset ones have their
 	// default.
 	Dials Dials `json:"dials,omitempty"`
+}
+
+// Sender is what the provider knows of a sender from the mail that came before
+// (gmail-inbound.md section 2: "bulk count").
+type Sender struct {
+	// Domain is the primary domain, by which mail is counted: the
+	// organisational domain of From. It is empty if From has none.
+	Domain string `json:"domain,omitempty"`
+	// Volume is how many messages of the domain and all below it came to the
+	// provider's accounts within the last 24 hours, this one included.
+	Volume int `json:"volume"`
+	// Bulk says that the domain is a bulk sender: its volume was once so large,
+	// which is never forgotten, or it was declared to be one.
+	Bulk     bool `json:"bulk"`
+	Declared bool `json:"declared,omitempty"`
 }
 
 // Channel is the way by which a message came to the provider.
