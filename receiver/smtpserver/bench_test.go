@@ -18,6 +18,7 @@ import (
 // sink is a Backend that takes everything and keeps nothing.
 type sink struct{}
 
+func (sink) Admit(context.Context, *Envelope, Stage) *Reply  { return nil }
 func (sink) Rcpt(context.Context, *Envelope, string) *Reply  { return nil }
 func (sink) Deliver(context.Context, Envelope, []byte) Reply { return Reply{Code: 250} }
 func (sink) NewSession(*smtp.Conn) (smtp.Session, error)     { return sinkSession{}, nil }

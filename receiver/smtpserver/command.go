@@ -156,8 +156,14 @@ func (w *wire) hello(arg string) string {
 		w.hangUp(replyHeloInvalid)
 		return ""
 	}
-	w.greeted = true
+	helo, esmtp := w.env.HELO, w.env.ESMTP
 	w.env.HELO, w.env.ESMTP = arg, w.verb == "EHLO"
+	if r := w.admit(StageHello); r.class() != 2 {
+		w.env.HELO, w.env.ESMTP = helo, esmtp // RFC 5321 4.1.4.
+		w.answer(r)
+		return ""
+	}
+	w.greeted = true
 	line := w.feed("HELO client\r\n", 250, w.helloReply())
 	w.pending.plain = true
 	return line

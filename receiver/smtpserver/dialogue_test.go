@@ -10,6 +10,7 @@ import (
 type step struct{ send, want string }
 
 const (
+	greeting  = "220 mx.gmail.test ESMTP ID - gsmtp"
 	ehloReply = "250-mx.gmail.test at your service, [127.0.0.1]\n" +
 		"250-SIZE 157286400\n250-8BITMIME\n250-ENHANCEDSTATUSCODES\n250-PIPELINING\n250-CHUNKING\n250 SMTPUTF8"
 	senderOK = "250 2.1.0 OK ID - gsmtp"

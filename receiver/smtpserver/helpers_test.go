@@ -22,11 +22,19 @@ type mail struct {
 
 // box is a Backend that keeps what it gets. The fields are set before use.
 type box struct {
+	onAdmit   func(ctx context.Context, e *Envelope, at Stage) *Reply
 	onRcpt    func(ctx context.Context, e *Envelope, rcpt string) *Reply
 	onDeliver func(ctx context.Context, e Envelope, raw []byte) Reply
 
 	mu    sync.Mutex
 	mails []mail
+}
+
+func (b *box) Admit(ctx context.Context, e *Envelope, at Stage) *Reply {
+	if b.onAdmit != nil {
+		return b.onAdmit(ctx, e, at)
+	}
+	return nil
 }
 
 func (b *box) Rcpt(ctx context.Context, e *Envelope, rcpt string) *Reply {
@@ -107,7 +115,7 @@ type client struct {
 func dialPipe(t *testing.T, s *Server) *client {
 	t.Helper()
 	c := dialPipeFrom(t, s, tcpAddr("127.0.0.1"))
-	c.want("220 mx.gmail.test ESMTP ID - gsmtp")
+	c.want(greeting)
 	return c
 }
 
@@ -130,7 +138,7 @@ func dialPipeFrom(t *testing.T, s *Server, addr net.Addr) *client {
 func dialTCP(t *testing.T, s *Server) *client {
 	t.Helper()
 	c := dialAddr(t, listen(t, s))
-	c.want("220 mx.gmail.test ESMTP ID - gsmtp")
+	c.want(greeting)
 	return c
 }
 

@@ -289,15 +289,23 @@ func TestEnhancedCodeOnEveryLine(t *testing.T) {
 // Alone: a panic's value is logged, and it may quote the message.
 func TestPanicOfBackend(t *testing.T) {
 	t.Parallel()
-	for _, where := range []string{"rcpt", "deliver"} {
+	for _, where := range []string{"connect", "hello", "mail", "rcpt", "deliver"} {
 		t.Run(where, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			b := &box{}
-			if where == "rcpt" {
+			switch where {
+			case "rcpt":
 				b.onRcpt = func(context.Context, *Envelope, string) *Reply { panic("s3cret") }
-			} else {
+			case "deliver":
 				b.onDeliver = func(_ context.Context, _ Envelope, raw []byte) Reply { panic(string(raw)) }
+			default:
+				b.onAdmit = func(_ context.Context, _ *Envelope, at Stage) *Reply {
+					if string(at) == where {
+						panic("s3cret")
+					}
+					return nil
+				}
 			}
 			s := newServer(t, b, func(o *Options) { o.Logger = logTo(&log) })
 			got := converse(s, strings.NewReader("EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<u@gmail.test>\r\nDATA\r\ns3cret\r\n.\r\nNOOP\r\n"))

@@ -25,6 +25,11 @@ func (s session) Mail(string, *smtp.MailOptions) error {
 	w.open = true
 	w.env.From = w.draft.addr
 	w.env.UTF8, w.env.Body, w.env.DeclaredSize = w.draft.utf8, w.draft.body, w.draft.size
+	if r := w.admit(StageMail); r.class() != 2 {
+		w.reset()
+		w.pending.answer, w.pending.expect = r, r.Code
+		return status(r.Code)
+	}
 	return nil
 }
 
@@ -79,6 +84,19 @@ func (w *wire) reset() {
 // status makes go-smtp reply with code.
 func status(code int) error {
 	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.NoEnhancedCode}
+}
+
+// admit asks the Backend whether the session may go on; 2xx is yes.
+func (w *wire) admit(at Stage) (r Reply) {
+	defer w.recoverTo(&r)
+	switch refusal := w.server.opts.Backend.Admit(w.server.ctx, &w.env, at); {
+	case refusal == nil:
+		return replyOK
+	case refusal.class() == 2:
+		return w.checked(Reply{}) // Nobody would say its words.
+	default:
+		return w.checked(*refusal)
+	}
 }
 
 // askRcpt asks the Backend about a recipient.

@@ -25,10 +25,15 @@ import (
 	"time"
 )
 
-// Backend decides about recipients and messages. Its methods are called from
-// many sessions at once. A panic in one of them is logged without its value,
-// answered with 421, and ends that session.
+// Backend decides about sessions, recipients and messages. Its methods are
+// called from many sessions at once. A panic in one of them is logged without
+// its value, answered with 421, and ends that session.
 type Backend interface {
+	// Admit says whether the session may go on at a stage before any recipient:
+	// nil is yes, a Reply with a 4xx or 5xx code is no. 421 ends the session, and
+	// at StageConnect every refusal does. What is refused at another stage leaves
+	// the session as it was. The envelope must be neither changed nor kept.
+	Admit(ctx context.Context, e *Envelope, at Stage) *Reply
 	// Rcpt says whether rcpt is accepted; nil is yes, in Gmail's words, and a
 	// 2xx Reply is yes in its own. A refusal has a 4xx or 5xx code. The envelope is that of the transaction so far, without
 	// rcpt: it must be neither changed nor kept.
@@ -40,6 +45,20 @@ type Backend interface {
 	// to stop without waiting.
 	Deliver(ctx context.Context, e Envelope, raw []byte) Reply
 }
+
+// Stage is a point of the session at which Backend.Admit is asked.
+type Stage string
+
+// The stages, and what the envelope has by then besides Session.
+const (
+	StageConnect Stage = "connect" // Before the greeting: Peer and Socket.
+	// StageHello is at EHLO or HELO: HELO, ESMTP and, after STARTTLS, TLS too. In
+	// the middle of a session the rest is that of the transaction which would end.
+	StageHello Stage = "hello"
+	// StageMail is at MAIL: From and its parameters too. Options.MaxSize has been
+	// compared with DeclaredSize.
+	StageMail Stage = "mail"
+)
 
 // Envelope is a mail transaction and the session it is part of (RFC 5321 3.3).
 type Envelope struct {

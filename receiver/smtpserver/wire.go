@@ -93,6 +93,10 @@ func (w *wire) serve() {
 		w.log.Warn("refusing SMTP connection", "session", w.env.Session, "socket", w.env.Socket, "error", err)
 		return
 	}
+	if r := w.admit(StageConnect); r.class() != 2 {
+		w.hangUp(r)
+		return
+	}
 	// A go-smtp server per connection: its own way of stopping is not used.
 	lib := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
 		return session{w}, nil
@@ -172,11 +176,18 @@ func (w *wire) settle() {
 		w.hangUp(replySystemProblem)
 	case w.pending.plain:
 		w.say(w.pending.answer, "")
-	case w.pending.answer.Code == 421:
-		w.hangUp(w.pending.answer)
 	default:
-		w.reply(w.pending.answer)
+		w.answer(w.pending.answer)
 	}
+}
+
+// answer says r, which may be a Backend's: 421 ends the session.
+func (w *wire) answer(r Reply) {
+	if r.Code == 421 {
+		w.hangUp(r)
+		return
+	}
+	w.reply(r)
 }
 
 // reply answers the client.

@@ -24,6 +24,11 @@ import (
 // intake is the provider as its SMTP server sees it.
 type intake struct{ p *Provider }
 
+// Admit implements smtpserver.Backend: nobody is refused before a recipient.
+func (intake) Admit(context.Context, *smtpserver.Envelope, smtpserver.Stage) *smtpserver.Reply {
+	return nil
+}
+
 // Rcpt implements smtpserver.Backend.
 func (in intake) Rcpt(_ context.Context, _ *smtpserver.Envelope, rcpt string) *smtpserver.Reply {
 	if _, ok := in.p.account(rcpt); ok {

@@ -174,6 +174,11 @@ type outside struct {
 	list []taken
 }
 
+// Admit implements smtpserver.Backend.
+func (*outside) Admit(context.Context, *smtpserver.Envelope, smtpserver.Stage) *smtpserver.Reply {
+	return nil
+}
+
 // Rcpt implements smtpserver.Backend.
 func (*outside) Rcpt(context.Context, *smtpserver.Envelope, string) *smtpserver.Reply { return nil }
 

@@ -96,6 +96,11 @@ func (s *sink) dial(ctx context.Context, w *World, from netip.Addr) (net.Conn, s
 // sinkBackend takes what comes, and keeps nothing: the sender has kept it.
 type sinkBackend struct{ Sink }
 
+// Admit implements smtpserver.Backend.
+func (sinkBackend) Admit(context.Context, *smtpserver.Envelope, smtpserver.Stage) *smtpserver.Reply {
+	return nil
+}
+
 // Rcpt implements smtpserver.Backend.
 func (sinkBackend) Rcpt(context.Context, *smtpserver.Envelope, string) *smtpserver.Reply { return nil }
 
