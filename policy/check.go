@@ -22,6 +22,9 @@ type Check struct {
 	Scope  Scope   `json:"scope"`
 	Doc    string  `json:"doc"`    // One sentence: what holds if the check passes.
 	Source string  `json:"source"` // Where the rule stands, or how far it is known.
+	// Phase is where in the session a failure of scope message is answered;
+	// empty is PhaseData.
+	Phase Phase `json:"phase,omitempty"`
 	// Advice marks a check whose failure decides nothing.
 	Advice bool `json:"advice,omitempty"`
 	// Reasons are all reason codes of its findings, those of failures first.
@@ -110,5 +113,5 @@ func factInt(name string, value int) Fact { return Fact{Name: name, Value: strco
 // Checks returns the whole policy: scope by scope, and in each scope in order
 // of precedence. The first failure in that order decides.
 func Checks() []Check {
-	return slices.Concat(messageChecks, actionChecks, unsubscribeChecks, clickChecks)
+	return slices.Concat(recipientChecks, messageChecks, guidelineChecks, actionChecks, unsubscribeChecks, clickChecks)
 }

@@ -63,6 +63,7 @@ var messageChecks = []Check{
 		Doc:     "SPF or DKIM passes, for whichever domain.",
 		Source:  "gmail-inbound.md 1.4 (550 5.7.26), section 2",
 		Reasons: []Reason{"unauthenticated", "spf-hard-fail", "auth-temperror", "spf-pass", "dkim-pass", "spf-and-dkim-pass"},
+		Dials:   []DialID{DialUnauthentic},
 		run:     checkAuthenticated,
 	},
 	{
@@ -97,11 +98,11 @@ var messageChecks = []Check{
 	},
 	{
 		ID: "reputation", Scope: ScopeMessage,
-		Doc:     "The sender's volume, complaints and content are in order.",
+		Doc:     "The sender's reputation, complaints and content are in order.",
 		Source:  "gmail-actions.md 6.2; gmail-inbound.md section 2",
 		Reasons: []Reason{ReasonNotModelled},
 		run: func(subject) conclusion {
-			return skip(ReasonNotModelled, "volume, complaint rate and content are judged by the real provider and not here")
+			return skip(ReasonNotModelled, "reputation, complaint rate and content are judged by the real provider and not here; the step fault orders its replies")
 		},
 	},
 }
@@ -123,7 +124,7 @@ var problemRefusals = []struct {
 func checkFormat(s subject) conclusion {
 	h := s.e.Header
 	if i := slices.IndexFunc(h.Problems, func(p Problem) bool { return p.Code == ProblemNotProcessed }); i >= 0 {
-		return fail("not-processed", "doppelbox could not read the message, which is its fault: "+h.Problems[i].Text).deferred(replyNotProcessed())
+		return fail("not-processed", "doppelbox could not read the message, which is its fault: "+h.Problems[i].Text).deferred(s.catalogued("not-processed"))
 	}
 	for _, refusal := range problemRefusals {
 		i := slices.IndexFunc(h.Problems, func(p Problem) bool { return p.Code == refusal.code })
@@ -132,13 +133,13 @@ func checkFormat(s subject) conclusion {
 		}
 		p := h.Problems[i]
 		if refusal.text == "" {
-			return fail(refusal.reason, "the message is malformed: "+p.String(), problemFacts(h.Problems)...).rejected(replyMalformed())
+			return fail(refusal.reason, "the message is malformed: "+p.String(), problemFacts(h.Problems)...).rejected(s.catalogued("malformed"))
 		}
-		return fail(refusal.reason, refusal.text+": "+p.String(), problemFacts(h.Problems)...).rejected(replyNotCompliant(s.e.Arrival.Peer, refusal.text))
+		return fail(refusal.reason, refusal.text+": "+p.String(), problemFacts(h.Problems)...).rejected(s.notCompliant(refusal.text))
 	}
 	if len(h.From) > 1 {
 		return fail("from-several", "From has several addresses", problemFacts(h.Problems)...).
-			rejected(replyNotCompliant(s.e.Arrival.Peer, "there are several From headers or addresses"))
+			rejected(s.notCompliant("there are several From headers or addresses"))
 	}
 	if len(h.Problems) > 0 {
 		return pass("format-deviations", "the message deviates from the standards in ways that are put up with", problemFacts(h.Problems)...)
@@ -201,7 +202,8 @@ func checkHeaderLimits(s subject) conclusion {
 	} {
 		if limit.got > limit.max {
 			return fail(limit.reason, fmt.Sprintf("%s is %d, and the limit is %d", limit.what, limit.got, limit.max),
-				factInt("got", limit.got), factInt("limit", limit.max)).rejected(replyHeaderLimit(limit.what))
+				factInt("got", limit.got), factInt("limit", limit.max)).
+				rejected(s.catalogued("header-limit", "{what}", limit.what, "{got}", strconv.Itoa(limit.got), "{limit}", strconv.Itoa(limit.max)))
 		}
 	}
 	return pass("header-within-limits", "the header is within all limits", factInt("size", h.HeaderSize), factInt("fields", h.Fields))
@@ -210,7 +212,7 @@ func checkHeaderLimits(s subject) conclusion {
 func checkHops(s subject) conclusion {
 	got := factInt("received", s.e.Header.Received)
 	if s.e.Header.Received > maxHops {
-		return fail("too-many-hops", "there are more than 50 Received fields: a mail loop", got).rejected(replyMailLoop())
+		return fail("too-many-hops", "there are more than 50 Received fields: a mail loop", got).rejected(s.catalogued("mail-loop"))
 	}
 	return pass("hops-within-limit", "no sign of a mail loop", got)
 }
@@ -222,7 +224,7 @@ func checkDNS(s subject) conclusion {
 	switch {
 	case a.DMARC.Result == AuthTempError || failed && !authenticated(a):
 		return fail("dns-temperror", "a DNS look-up failed for the time being, so the sender cannot be authenticated now", facts...).
-			deferred(replyAuthenticationUnavailable(a.DMARC.Domain))
+			deferred(s.catalogued("authentication-unavailable"))
 	case failed:
 		return pass("dns-failed-in-part", "a DNS look-up failed for the time being; what was answered settles the delivery", facts...)
 	}
@@ -269,7 +271,7 @@ func resultText(r AuthResult, domain, problem string) string {
 }
 
 func checkAuthenticated(s subject) conclusion {
-	a, peer := s.e.Auth, s.e.Arrival.Peer
+	a := s.e.Auth
 	facts := authFacts(s.e)
 	spf, dkim := a.SPF.Result == AuthPass, a.dkimPasses()
 	switch {
@@ -283,9 +285,9 @@ func checkAuthenticated(s subject) conclusion {
 		return skip("auth-temperror", "neither passes, and a look-up failed", facts...)
 	case a.SPF.Result == AuthFail:
 		return fail("spf-hard-fail", "no DKIM signature passes, and the envelope's domain says that the peer is not one of its senders", facts...).
-			rejected(replySPFHardFail(a.SPF.Domain, peer))
+			rejected(s.catalogued("spf-hard-fail"))
 	}
-	return fail("unauthenticated", "neither SPF nor DKIM passes", facts...).rejected(replyUnauthenticated(a.SPF.Domain, peer))
+	return s.broken(fail("unauthenticated", "neither SPF nor DKIM passes", facts...), DialUnauthentic, "unauthenticated-temporary", "unauthenticated")
 }
 
 func checkDMARC(s subject) conclusion {
@@ -308,7 +310,7 @@ func checkDMARC(s subject) conclusion {
 	}
 	switch {
 	case d.Policy == "reject" && s.e.Dials.Get(DialProfile) == "gmail":
-		return fail("dmarc-reject", "DMARC fails, and the author domain asks to reject", facts...).rejected(replyDMARC(d.Domain))
+		return fail("dmarc-reject", "DMARC fails, and the author domain asks to reject", facts...).rejected(s.catalogued("dmarc"))
 	case d.Policy == "reject" || d.Policy == "quarantine":
 		// RFC 9989 7.4: a receiver without other knowledge treats reject as
 		// quarantine.
@@ -333,13 +335,7 @@ func checkReverseDNS(s subject) conclusion {
 	default:
 		c = fail("ptr-missing", "the peer's address has no name", facts...)
 	}
-	switch s.e.Dials.Get(DialReverseDNS) {
-	case "reject":
-		return c.rejected(replyReverseDNS(Reject, peer))
-	case "defer":
-		return c.deferred(replyReverseDNS(Defer, peer))
-	}
-	return c.noted()
+	return s.broken(c, DialReverseDNS, "ptr-temporary", "ptr")
 }
 
 func checkMarkup(s subject) conclusion {

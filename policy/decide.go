@@ -1,41 +1,72 @@
 package policy
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Decide applies every check to a message and answers on its delivery, on
 // each of its actions and on one-click unsubscription. It does not fail.
 func Decide(e Evidence, reg Registry) Verdict {
 	v := Verdict{Delivery: Accept, Folder: Inbox}
 	s := subject{e: &e, reg: reg, verdict: &v}
-	v.Findings = make([]Finding, 0, len(messageChecks))
-	for _, c := range messageChecks {
+	v.Findings = make([]Finding, 0, len(recipientChecks)+len(messageChecks)+len(guidelineChecks))
+	for c := range allMessageChecks {
 		got := c.run(s)
 		v.Findings = append(v.Findings, c.finding(got))
 		if got.result == Fail && !c.Advice && !got.effect.advice && v.Decider == "" {
 			v.Decider, v.Delivery, v.Folder, v.Reply = c.ID, got.effect.delivery, got.effect.folder, got.effect.reply
+			v.Phase = cmp.Or(c.Phase, PhaseData)
 		}
 	}
 	if e.Arrival.Channel == ChannelPOP {
 		keepFetched(&v, e.Dials)
 	} else if v.Delivery == Accept {
-		v.Reply = ReplyAccepted(e.At)
+		v.Reply, v.Phase = ReplyAccepted(e.At), PhaseData
 	}
 	v.Actions = make([]ActionVerdict, 0, len(e.Markup.Actions))
 	for i := range e.Markup.Actions {
 		v.Actions = append(v.Actions, decideAction(s, &e.Markup.Actions[i]))
 	}
 	v.Unsubscribe = decideUnsubscribe(s)
-	v.Dials = dialsRead(e.Dials, messageChecks, actionChecksFor(e.Markup))
+	v.Dials = dialsRead(e.Dials, recipientChecks, messageChecks, guidelineChecks, actionChecksFor(e.Markup))
 	if e.Arrival.Channel == ChannelPOP {
 		v.Dials = append(v.Dials, fact(string(DialFetchRefused), e.Dials.Get(DialFetchRefused)))
 	}
 	return v
 }
 
+// allMessageChecks yields the checks of scope message, in order.
+func allMessageChecks(yield func(Check) bool) {
+	for _, table := range [...][]Check{recipientChecks, messageChecks, guidelineChecks} {
+		for _, c := range table {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// DecideRcpt answers a RCPT command from what is known by then: the arrival, the
+// account, what its domain asks for, and the rates. ok says that nothing speaks
+// against the recipient. The checks are those of Decide.
+func DecideRcpt(e Evidence) (r Reply, ok bool) {
+	s := subject{e: &e, verdict: &Verdict{}}
+	for c := range allMessageChecks {
+		if c.Phase != PhaseRcpt {
+			continue
+		}
+		if got := c.run(s); got.result == Fail && !got.effect.advice && got.effect.delivery != Accept {
+			return got.effect.reply, false
+		}
+	}
+	return Reply{}, true
+}
+
 // keepFetched turns a refusal into a folder: mail that was fetched has nobody
 // any more to whom it could be refused, and no reply.
 func keepFetched(v *Verdict, dials Dials) {
-	v.Reply = Reply{}
+	v.Reply, v.Phase = Reply{}, ""
 	if v.Delivery == Accept {
 		return
 	}

@@ -18,7 +18,7 @@ func good() (policy.Evidence, policy.Registry) {
 	e := policy.Evidence{
 		World:   "w1",
 		At:      noon,
-		Arrival: policy.Arrival{Channel: policy.ChannelSMTP, Peer: netip.MustParseAddr("192.0.2.10"), HELO: "mail.shop.example", MailFrom: "bounce@shop.example", Rcpt: "alice@gmail.test"},
+		Arrival: policy.Arrival{Channel: policy.ChannelSMTP, Peer: netip.MustParseAddr("192.0.2.10"), HELO: "mail.shop.example", TLS: "TLS1_3", MailFrom: "bounce@shop.example", Rcpt: "alice@gmail.test"},
 		Account: policy.Account{Address: "alice@gmail.test"},
 		Header: policy.Header{
 			From: []policy.Address{{Name: "Shop", Addr: "noreply@shop.example", Domain: "shop.example"}}, FromFields: 1,

@@ -16,6 +16,26 @@ const (
 	DialProfile       DialID = "profile"
 	DialOrgDomain     DialID = "dmarc.orgdomain"
 	DialReverseDNS    DialID = "rdns.missing"
+	DialTLS           DialID = "tls.missing"
+	DialUnauthentic   DialID = "unauthenticated"
+	DialMessageID     DialID = "message-id.missing"
+	DialSuspiciousSPF DialID = "spf.suspicious"
+	DialImpersonation DialID = "impersonation"
+	DialMaxSize       DialID = "size.max"
+	DialBulkVolume    DialID = "bulk.volume"
+	DialBulkSPF       DialID = "bulk.spf"
+	DialBulkDKIM      DialID = "bulk.dkim"
+	DialBulkTLS       DialID = "bulk.tls"
+	DialBulkDMARC     DialID = "bulk.dmarc"
+	DialBulkAlignment DialID = "bulk.alignment"
+	DialRateAccount   DialID = "rate.account"
+	DialAccountRate   DialID = "rate.account.exceeded"
+	DialRatePeer      DialID = "rate.ip"
+	DialRateNetblock  DialID = "rate.netblock"
+	DialRateDKIM      DialID = "rate.dkim"
+	DialRateSPF       DialID = "rate.spf"
+	DialRateMessageID DialID = "rate.message-id"
+	DialRateExceeded  DialID = "rate.exceeded"
 	DialBareLineEnds  DialID = "smtp.bare-line-ends"
 	DialPartialBody   DialID = "dkim.partial-body"
 	DialMailingList   DialID = "pattern.mailing-list"
@@ -50,6 +70,8 @@ type Dial struct {
 
 // The forms of a value that is not one of a few words.
 const (
+	formCount     = "COUNT"
+	formLimits    = "off|COUNT/DURATION,..."
 	formDuration  = "DURATION"
 	formDurations = "DURATION,..."
 )
@@ -58,7 +80,27 @@ const (
 var dials = []Dial{
 	{DialProfile, "gmail", []string{"gmail", "rfc"}, "Whose rules hold where Gmail and the standards differ: what p=reject does, and whether Ed25519 signatures count.", "gmail-inbound.md section 5, RFC 9989 7.4, RFC 8463"},
 	{DialOrgDomain, "treewalk", []string{"treewalk", "psl"}, "How the organisational domain is found: by DNS tree walk or by public suffix list.", "RFC 9989 4.10, RFC 7489 3.2"},
-	{DialReverseDNS, "note", []string{"note", "defer", "reject"}, "What a peer without matching reverse DNS meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
+	{DialReverseDNS, "note", []string{"note", "spam", "defer", "reject"}, "What a peer without matching reverse DNS meets; by IPv6 it is always refused.", "gmail-inbound.md section 2: temporary, permanent or spam"},
+	{DialTLS, "note", []string{"note", "spam", "defer", "reject"}, "What mail without TLS meets whose sender is not a bulk sender.", "gmail-inbound.md section 2: temporary, permanent or spam; 1.4 has replies for bulk senders only"},
+	{DialUnauthentic, "reject", []string{"reject", "defer"}, "Whether mail for which neither SPF nor DKIM passes is refused for good or for a time.", "gmail-inbound.md 1.4 has both, 421 4.7.26 and 550 5.7.26"},
+	{DialMessageID, "reject", []string{"reject", "spam", "note"}, "What mail without a valid Message-ID meets.", "gmail-inbound.md 1.4 has a refusal, section 2 says temporary, permanent or spam"},
+	{DialSuspiciousSPF, "note", []string{"note", "spam", "defer", "reject"}, "What mail meets that passes SPF by an entry that lets nearly everybody pass.", "gmail-inbound.md 1.4: which entries are suspicious is not documented"},
+	{DialImpersonation, "documented", []string{"documented", "note", "spam", "defer", "reject"}, "What mail meets whose From is the provider's own domain, and which is not authenticated as such; documented is spam, and for a bulk sender a temporary refusal.", "gmail-inbound.md section 2"},
+	{DialMaxSize, "announced", []string{"announced", "documented"}, "How large a message may be: as the server announces, or the 50 MB of the help page.", "gmail-inbound.md 1.1 and 1.5 differ"},
+	{DialBulkVolume, "5000", []string{formCount}, "How many messages of a primary domain in 24 hours make it a bulk sender, for ever.", "gmail-inbound.md section 2: close to 5,000 or more"},
+	{DialBulkSPF, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without an SPF pass meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
+	{DialBulkDKIM, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without a DKIM pass meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
+	{DialBulkTLS, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without TLS meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
+	{DialBulkDMARC, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without a DMARC record meets.", "gmail-inbound.md section 2 says mitigation only, 1.4 has 421 4.7.40 and 550 5.7.40"},
+	{DialBulkAlignment, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender meets whose From is aligned with neither SPF nor DKIM.", "gmail-inbound.md section 2: temporary, permanent or spam"},
+	{DialRateAccount, "60/1m,3600/1h,86400/24h", []string{formLimits}, "How much mail an account may get.", "gmail-inbound.md 1.5 documents the default"},
+	{DialAccountRate, "note", []string{"note", "defer", "reject"}, "What mail beyond that meets: a note, because a test suite sends faster than people do.", "gmail-inbound.md 1.4 has 450 4.2.1 and 550 5.2.1, and a lock of up to 24 hours"},
+	{DialRatePeer, "off", []string{formLimits}, "How much mail a client's address may send.", "gmail-inbound.md section 2: the quotas are not documented"},
+	{DialRateNetblock, "off", []string{formLimits}, "How much mail a client's network may send: 24 bits of IPv4, 64 of IPv6.", "gmail-inbound.md 1.4: not documented"},
+	{DialRateDKIM, "off", []string{formLimits}, "How much mail a domain may send for which DKIM passes.", "gmail-inbound.md section 2: not documented"},
+	{DialRateSPF, "off", []string{formLimits}, "How much mail a domain may send for which SPF passes.", "gmail-inbound.md section 2: not documented"},
+	{DialRateMessageID, "off", []string{formLimits}, "How often a Message-ID may come.", "gmail-inbound.md 1.4: not documented"},
+	{DialRateExceeded, "defer", []string{"defer", "reject", "spam", "note"}, "What mail beyond the limits on senders meets.", "gmail-inbound.md 1.4 has 421 4.7.28 and 550 5.7.28"},
 	{DialBareLineEnds, "accept", []string{"accept", "reject"}, "Whether a message with a CR or LF that stands alone is taken; it never ends the data.", "gmail-inbound.md section 5: RFC 5321 2.3.8; the real provider's answer is not known"},
 	{DialPartialBody, "withheld", []string{"withheld", "offered"}, "Whether an action is shown when the only DKIM signature for From leaves part of the body out (l=) and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 8.2"},
 	{DialMIMEFields, "offered", []string{"offered", "withheld"}, "Whether an action is shown when the only DKIM signature for From does not cover Content-Type and Content-Transfer-Encoding, with which somebody could have the signed octets read in another way, and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 5.4.1"},
@@ -111,6 +153,50 @@ func (d Dials) Durations(id DialID) []time.Duration {
 	return list
 }
 
+// Limit is how much mail may come in a time.
+type Limit struct {
+	Count  int
+	Window time.Duration
+}
+
+// Limits returns the value of a dial that is a list of limits; none if it is
+// off.
+func (d Dials) Limits(id DialID) []Limit {
+	list, _ := parseLimits(d.Get(id))
+	return list
+}
+
+// Count returns the value of a dial that is a number.
+func (d Dials) Count(id DialID) int {
+	n, _ := strconv.Atoi(d.Get(id))
+	return n
+}
+
+// maxCount bounds counts and limits; nothing is counted that far.
+const maxCount = 1_000_000_000
+
+// maxWindow bounds the time over which mail is counted.
+const maxWindow = 7 * 24 * time.Hour
+
+func parseLimits(value string) (list []Limit, ok bool) {
+	if value == "off" {
+		return nil, true
+	}
+	for word := range strings.SplitSeq(value, ",") {
+		count, window, _ := strings.Cut(word, "/")
+		n, err := strconv.Atoi(count)
+		d, timeErr := time.ParseDuration(window)
+		if err != nil || timeErr != nil || n < 0 || n > maxCount || d < time.Second || d > maxWindow {
+			return nil, false
+		}
+		list = append(list, Limit{n, d})
+	}
+	return list, len(list) <= maxLimits
+}
+
+// maxLimits is how many limits one dial can have.
+const maxLimits = 10
+
 // ParseDial reads a dial's value. The error of an unknown dial is an
 // [UnknownDialError]; any other says which values the dial takes.
 func ParseDial(name, value string) (DialID, string, error) {
@@ -123,6 +209,16 @@ func ParseDial(name, value string) (DialID, string, error) {
 
 func (d Dial) accepts(value string) error {
 	switch d.Values[0] {
+	case formCount:
+		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > maxCount {
+			return fmt.Errorf("dial %s takes a number such as %s, not %q", d.ID, d.Default, value)
+		}
+		return nil
+	case formLimits:
+		if _, ok := parseLimits(value); !ok {
+			return fmt.Errorf("dial %s takes off, or limits such as 60/1m,3600/1h within a week, not %q", d.ID, value)
+		}
+		return nil
 	case formDuration:
 		if v, err := time.ParseDuration(value); err != nil || v <= 0 {
 			return fmt.Errorf("dial %s takes a duration such as %s, not %q", d.ID, d.Default, value)

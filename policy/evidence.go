@@ -17,6 +17,12 @@ type Evidence struct {
 	Access  Access         `json:"access"`
 	Markup  Markup         `json:"markup"`
 	Sender  Sender         `json:"sender"`
+	Inbound Inbound        `json:"inbound"`
+	// Rates are how much of something came of late, for each limit that is set.
+	Rates []Rate `json:"rates,omitempty"`
+	// Order is the reply that somebody has ordered for this message, whatever it
+	// is like, to see what the sender does; empty if nobody has.
+	Order ReplyID `json:"order,omitempty"`
 	// EarlierURLs are the handler URLs of this message that the provider has
 	// already seen in another one.
 	EarlierURLs []string `json:"earlierUrls,omitempty"`
@@ -38,6 +44,34 @@ type Sender struct {
 	// which is never forgotten, or it was declared to be one.
 	Bulk     bool `json:"bulk"`
 	Declared bool `json:"declared,omitempty"`
+}
+
+// Inbound is what the recipient's domain asks of who delivers to it.
+type Inbound struct {
+	TLSRequired bool           `json:"tlsRequired,omitempty"`
+	AllowFrom   []netip.Prefix `json:"allowFrom,omitempty"` // Peers that may deliver; empty is everybody.
+}
+
+// Measure is what mail is counted by.
+type Measure string
+
+// The measures.
+const (
+	ByAccount   Measure = "account"
+	ByPeer      Measure = "ip"
+	ByNetblock  Measure = "netblock" // See Netblock.
+	ByDKIM      Measure = "dkim"     // A domain whose signature passes.
+	BySPF       Measure = "spf"      // The domain for which SPF passes.
+	ByMessageID Measure = "message-id"
+)
+
+// Rate is how much mail came of late by one measure, and how much may.
+type Rate struct {
+	By     Measure       `json:"by"`
+	Key    string        `json:"key"`    // The account, address, domain and so on.
+	Count  int           `json:"count"`  // This message included.
+	Limit  int           `json:"limit"`  // As many are fine.
+	Window time.Duration `json:"window"` // Nanoseconds.
 }
 
 // Channel is the way by which a message came to the provider.
@@ -82,12 +116,24 @@ type Fetch struct {
 // Account is a mailbox at the provider, with those of its settings that a
 // decision may rest on.
 type Account struct {
-	Address string `json:"address"`
+	Address string       `json:"address"`
+	State   AccountState `json:"state,omitempty"` // Empty is active.
 	// SendAs are the addresses that the user wants to send mail as.
 	SendAs []SendAs `json:"sendAs,omitempty"`
 	// POPFrom are the mailboxes elsewhere that the account fetches from.
 	POPFrom []string `json:"popFrom,omitempty"`
 }
+
+// AccountState is whether an account can get mail.
+type AccountState string
+
+// The states (gmail-inbound.md 1.4: 5.2.1, 4.2.2 and 5.2.2).
+const (
+	AccountActive       AccountState = "active"
+	AccountDisabled     AccountState = "disabled"
+	AccountFull         AccountState = "full"          // Out of space, for a time.
+	AccountFullInactive AccountState = "full-inactive" // Out of space, and nobody uses it.
+)
 
 // SendAs is an address elsewhere that a user wants to send mail as
 // (gmail-inbound.md 4.d).
@@ -115,10 +161,15 @@ type Header struct {
 	Subject    string    `json:"subject,omitempty"` // Decoded (RFC 2047).
 	MessageID  string    `json:"messageId,omitempty"`
 	Date       string    `json:"date,omitempty"`
-	Received   int       `json:"received"` // How many Received fields: the hop count.
-	Fields     int       `json:"fields"`
-	HeaderSize int       `json:"headerSize"` // Octets of the header, without the empty line.
-	Size       int       `json:"size"`       // Octets of the whole message.
+	// Reply says that In-Reply-To or References names an earlier message.
+	Reply bool `json:"reply,omitempty"`
+	// Attachments is how many parts there are besides the text. They are only
+	// counted where there can be more than the limit of gmail-inbound.md 1.5.
+	Attachments int `json:"attachments,omitempty"`
+	Received    int `json:"received"` // How many Received fields: the hop count.
+	Fields      int `json:"fields"`
+	HeaderSize  int `json:"headerSize"` // Octets of the header, without the empty line.
+	Size        int `json:"size"`       // Octets of the whole message.
 	// LongestValue and LongestName are the octets of the longest field value
 	// (of Cc, To and References only the others count: gmail-inbound.md 1.5)
 	// and of the longest field name.

@@ -43,6 +43,10 @@ type Verdict struct {
 	Folder   Folder   `json:"folder,omitempty"`
 	// Reply is what the provider answers when it enforces its verdict.
 	Reply Reply `json:"reply"`
+	// Phase is where in the session that is. What would be answered before the
+	// message is looked at is told here where the provider only observes, and
+	// needs no message where it enforces.
+	Phase Phase `json:"phase,omitempty"`
 	// Decider is the first failed check that touches delivery; empty if none
 	// failed.
 	Decider CheckID `json:"decider,omitempty"`

@@ -21,6 +21,8 @@ func (m *Message) Header() policy.Header {
 		HeaderSize: m.HeaderSize,
 		Size:       len(m.Raw),
 		Fields:     len(m.Fields),
+
+		Attachments: m.attachments(),
 	}
 	var p policy.Problems
 	p.Join(m.Problems)
@@ -54,6 +56,8 @@ func (m *Message) Header() policy.Header {
 		case again: // The first counts, as in Get.
 		case f.Is("Date"):
 			h.Date = f.Unfolded()
+		case f.Is("In-Reply-To"), f.Is("References"):
+			h.Reply = h.Reply || f.Unfolded() != ""
 		case f.Is("Message-ID"):
 			h.MessageID = f.Unfolded()
 		case f.Is("Subject"):

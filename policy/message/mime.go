@@ -58,6 +58,26 @@ func (m *Message) Parts() ([]Part, []policy.Problem) {
 	return w.parts, w.problems.List()
 }
 
+// countedAttachments is from how many parts on attachments are counted: it is the
+// provider's limit (gmail-inbound.md 1.5), and most mail need not be taken apart.
+const countedAttachments = 500
+
+// attachments counts the parts that are not the text; zero if there cannot be
+// more than countedAttachments.
+func (m *Message) attachments() int {
+	if bytes.Count(m.Body, []byte("\n--")) <= countedAttachments {
+		return 0
+	}
+	parts, _ := m.Parts()
+	n := 0
+	for _, p := range parts {
+		if p.Disposition == "attachment" || !strings.HasPrefix(p.Stated, "text/") {
+			n++
+		}
+	}
+	return n
+}
+
 // walker goes through a MIME tree.
 type walker struct {
 	parts    []Part

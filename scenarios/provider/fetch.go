@@ -235,7 +235,8 @@ func (s *fetchSink) Seen(ctx context.Context, uids []string) (map[string]bool, e
 // stores it with its UID.
 func (s *fetchSink) Store(ctx context.Context, f policy.Fetch, raw []byte) error {
 	arrival := policy.Arrival{Channel: policy.ChannelPOP, Fetch: &f}
-	rows := s.p.judge(ctx, arrival, []string{s.account}, raw)
+	// What is fetched counts as nobody's sending.
+	rows := s.p.judge(ctx, arrival, []string{s.account}, raw, func([]mailbox.Message) {})
 	if ctx.Err() != nil {
 		// What was cut short must not stand as the verdict: it is fetched again.
 		return context.Cause(ctx)

@@ -24,41 +24,112 @@ import (
 // intake is the provider as its SMTP server sees it.
 type intake struct{ p *Provider }
 
-// Admit implements smtpserver.Backend: nobody is refused before a recipient.
-func (intake) Admit(context.Context, *smtpserver.Envelope, smtpserver.Stage) *smtpserver.Reply {
+// Admit implements smtpserver.Backend: before a recipient only what is ordered
+// is refused.
+func (in intake) Admit(_ context.Context, e *smtpserver.Envelope, at smtpserver.Stage) *smtpserver.Reply {
+	phase := policy.Phase(at)
+	id, ok := in.p.take(phase, e)
+	if !ok {
+		return nil
+	}
+	return wireReply(policy.ReplyFor(id, &policy.Evidence{Arrival: arrivalOf(e)}, "{command}", commandAt(phase, e)))
+}
+
+// commandAt is the command that is answered at a phase, as replies name it.
+func commandAt(p policy.Phase, e *smtpserver.Envelope) string {
+	switch p {
+	case policy.PhaseConnect:
+		return "CONNECT"
+	case policy.PhaseHello:
+		if !e.ESMTP {
+			return "HELO"
+		}
+		return "EHLO"
+	}
+	return strings.ToUpper(string(p))
+}
+
+func wireReply(r policy.Reply) *smtpserver.Reply {
+	return &smtpserver.Reply{Code: r.Code, Enhanced: r.Enhanced, Lines: r.Lines}
+}
+
+// Rcpt implements smtpserver.Backend. A provider that only observes refuses
+// what no account could get, and what is ordered; the rest is the verdict's.
+func (in intake) Rcpt(_ context.Context, e *smtpserver.Envelope, rcpt string) *smtpserver.Reply {
+	p := in.p
+	arrival := arrivalOf(e)
+	arrival.Rcpt = rcpt
+	evidence := policy.Evidence{At: p.clock.Now(), Arrival: arrival, Dials: p.dialsSet(), Inbound: p.inboundSet()}
+	account, ok := p.account(rcpt)
+	if !ok {
+		return wireReply(policy.ReplyFor(p.unknownRcpt(rcpt), &evidence))
+	}
+	evidence.Account = account
+	if id, ok := p.take(policy.PhaseRcpt, e, account.Address); ok {
+		return wireReply(policy.ReplyFor(id, &evidence, "{command}", "RCPT"))
+	}
+	if !p.Enforces() {
+		return nil
+	}
+	if len(e.Rcpts) > 0 && p.of(account.Address) != p.providerOf(e.Rcpts[0]) {
+		return wireReply(policy.ReplyFor("several-domains", &evidence))
+	}
+	evidence.Rates = p.volume.rates(&evidence, 0)
+	if r, ok := policy.DecideRcpt(evidence); !ok {
+		return wireReply(r)
+	}
 	return nil
 }
 
-// Rcpt implements smtpserver.Backend.
-func (in intake) Rcpt(_ context.Context, _ *smtpserver.Envelope, rcpt string) *smtpserver.Reply {
-	if _, ok := in.p.account(rcpt); ok {
-		return nil
-	}
-	r := policy.ReplyNoSuchUser()
+// unknownRcpt says what is wrong with a recipient that is no account.
+func (p *Provider) unknownRcpt(rcpt string) policy.ReplyID {
 	if domain := message.DomainOf(rcpt); domain != "" {
-		if _, ok := in.p.Provider(domain); !ok {
-			r = policy.ReplyNoSuchDomain(domain)
+		if _, ok := p.Provider(domain); !ok {
+			return "no-such-domain"
 		}
 	}
-	return &smtpserver.Reply{Code: r.Code, Enhanced: r.Enhanced, Lines: r.Lines}
+	return "no-such-user"
+}
+
+// providerOf returns the provider that takes the mail of a recipient.
+func (p *Provider) providerOf(rcpt string) *Provider {
+	if account, ok := p.account(rcpt); ok {
+		return p.of(account.Address)
+	}
+	return p
+}
+
+// arrivalOf is how a message comes, as far as the session has got.
+func arrivalOf(e *smtpserver.Envelope) policy.Arrival {
+	a := policy.Arrival{
+		Channel: policy.ChannelSMTP, Peer: e.Peer, HELO: e.HELO, MailFrom: e.From, Session: e.Session,
+	}
+	if e.Socket != e.Peer {
+		a.Socket = e.Socket
+	}
+	if e.TLS != nil {
+		// Gmail writes the version with an underscore (gmail-inbound.md 3.1).
+		a.TLS = strings.ReplaceAll(strings.ReplaceAll(tls.VersionName(e.TLS.Version), " ", ""), ".", "_")
+		a.Cipher = tls.CipherSuiteName(e.TLS.CipherSuite)
+	}
+	return a
 }
 
 // Deliver implements smtpserver.Backend: it judges the message once for each
 // account, stores all of that, and only then answers.
 func (in intake) Deliver(ctx context.Context, e smtpserver.Envelope, raw []byte) smtpserver.Reply {
 	p := in.p
-	arrival := policy.Arrival{
-		Channel: policy.ChannelSMTP, Peer: e.Peer, HELO: e.HELO, MailFrom: e.From, Session: e.Session,
-	}
-	if e.Socket != e.Peer {
-		arrival.Socket = e.Socket
-	}
-	if e.TLS != nil {
-		// Gmail writes the version with an underscore (gmail-inbound.md 3.1).
-		arrival.TLS = strings.ReplaceAll(strings.ReplaceAll(tls.VersionName(e.TLS.Version), " ", ""), ".", "_")
-		arrival.Cipher = tls.CipherSuiteName(e.TLS.CipherSuite)
-	}
-	rows := p.judge(ctx, arrival, e.Rcpts, raw)
+	rows := p.judge(ctx, arrivalOf(&e), e.Rcpts, raw, func(rows []mailbox.Message) {
+		accounts := make([]string, len(rows))
+		for i := range rows {
+			accounts[i] = rows[i].Account
+		}
+		order, _ := p.take(policy.PhaseData, &e, accounts...)
+		for i := range rows {
+			rows[i].Evidence.Order = order
+			p.count(&rows[i].Evidence, 1)
+		}
+	})
 	reply := p.answer(rows[0].Verdict)
 	for i := range rows {
 		rows[i].Reply = strings.Split(strings.TrimSuffix(reply.Text(), "\n"), "\n")
@@ -85,7 +156,7 @@ func (in intake) Deliver(ctx context.Context, e smtpserver.Envelope, raw []byte)
 func (w *World) answer(v policy.Verdict) policy.Reply {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.enforce {
+	if w.enforce || v.Decider == policy.OrderedReply {
 		return v.Reply
 	}
 	return policy.ReplyAccepted(w.clock.Now())
@@ -94,11 +165,19 @@ func (w *World) answer(v policy.Verdict) policy.Reply {
 // Examine judges a message for one account without storing it. The account
 // need not exist.
 func (p *Provider) Examine(ctx context.Context, a policy.Arrival, raw []byte) mailbox.Message {
-	return p.judge(ctx, a, []string{a.Rcpt}, raw)[0]
+	return p.judge(ctx, a, []string{a.Rcpt}, raw, func(rows []mailbox.Message) { p.count(&rows[0].Evidence, 0) })[0]
 }
 
-// judge makes one row for each account that the recipients lead to.
-func (p *Provider) judge(ctx context.Context, a policy.Arrival, rcpts []string, raw []byte) []mailbox.Message {
+// count adds to the evidence how much mail there has been; n is 1 to count the
+// message itself, 0 to see what would be.
+func (w *World) count(e *policy.Evidence, n int) {
+	e.Rates, e.Sender = w.volume.rates(e, n), w.volume.sender(e, n)
+}
+
+// judge makes one row for each account that the recipients lead to. Before the
+// verdicts, complete adds to their evidence what is not to be read from the
+// message.
+func (p *Provider) judge(ctx context.Context, a policy.Arrival, rcpts []string, raw []byte, complete func([]mailbox.Message)) []mailbox.Message {
 	rows := make([]mailbox.Message, 0, len(rcpts))
 	now := p.clock.Now()
 	seen := make(map[string]bool, len(rcpts))
@@ -114,10 +193,11 @@ func (p *Provider) judge(ctx context.Context, a policy.Arrival, rcpts []string, 
 		a.Rcpt = rcpt
 		rows = append(rows, mailbox.Message{
 			World: p.name, ID: p.nextID("m"), Account: account.Address, ReceivedAt: now, Raw: raw,
-			Evidence: policy.Evidence{World: p.name, At: now, Arrival: a, Account: account, Dials: p.dialsSet()},
+			Evidence: policy.Evidence{World: p.name, At: now, Arrival: a, Account: account, Dials: p.dialsSet(), Inbound: p.inboundSet()},
 		})
 	}
 	p.fill(ctx, rows, raw)
+	complete(rows)
 	reg := p.Registry()
 	for i := range rows {
 		rows[i].Verdict = policy.Decide(rows[i].Evidence, reg)

@@ -258,6 +258,20 @@ func (w *World) Enforces() bool {
 	return w.enforce
 }
 
+// Require says what the domains of the world's providers ask of who delivers to
+// them.
+func (w *World) Require(in policy.Inbound) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inbound = in
+}
+
+func (w *World) inboundSet() policy.Inbound {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.inbound
+}
+
 // ParseNetwork reads a network, or a single address.
 func ParseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {

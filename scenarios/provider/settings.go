@@ -26,6 +26,8 @@ type Settings struct {
 	// Password lets mail programs read the account by IMAP and POP3. Without
 	// one, none can.
 	Password string
+	// State says whether the account can get mail; empty leaves it as it is.
+	State policy.AccountState
 }
 
 // account is a mailbox, its settings, and what is under way in them.
@@ -75,6 +77,7 @@ func (w *World) Configure(address string, s Settings) error {
 			fresh = append(fresh, from)
 		}
 	}
+	a.State = cmp.Or(s.State, a.State)
 	a.forward, a.password = cmp.Or(normal(s.Forward), a.forward), cmp.Or(s.Password, a.password)
 	w.mu.Unlock()
 	for _, from := range fresh {

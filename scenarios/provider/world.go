@@ -50,6 +50,8 @@ type World struct {
 	accesses  accesses
 	changes   *mailaccess.Changes // Nil: mailboxes are read-only for programs.
 	stranger  stranger
+	volume    volume
+	orders    orders
 
 	ids       atomic.Int64
 	full      atomic.Bool // The store has begun to forget, and that was said.
@@ -73,6 +75,7 @@ type World struct {
 	peers     map[netip.Addr]netip.Addr
 	dials     policy.Dials
 	enforce   bool
+	inbound   policy.Inbound
 	pending   map[string]mailbox.Click // By request id, which is the click's.
 }
 

@@ -1,0 +1,113 @@
+package provider
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/policy/registry"
+	"github.com/doppelbox/doppelbox/receiver/smtpserver"
+)
+
+// Order is a reply that somebody wants to see, to learn what a sender does with
+// it. It is given whether the provider enforces its verdicts or not.
+type Order struct {
+	Reply policy.ReplyID
+	// Phase is where it is given; empty is the reply's usual one.
+	Phase policy.Phase
+	// Peer, Domain and Account say to whom: to that address, to mail whose
+	// envelope is from that domain or below it, for that recipient. What is empty
+	// says nothing; Domain needs phase mail or later, Account rcpt or later.
+	Peer    netip.Addr
+	Domain  string
+	Account string
+	// Times is how often; zero is always.
+	Times int
+}
+
+// orders are those that stand, in the order in which they were given.
+type orders struct {
+	mu   sync.Mutex
+	list []Order
+}
+
+// maxOrders bounds them; a test has a handful.
+const maxOrders = 1000
+
+// Known reports whether at its phase it is known whom the order is for.
+func (o Order) Known() bool {
+	order := []policy.Phase{policy.PhaseConnect, policy.PhaseHello, policy.PhaseMail, policy.PhaseRcpt, policy.PhaseData}
+	at := slices.Index(order, o.Phase)
+	return (o.Domain == "" || at >= slices.Index(order, policy.PhaseMail)) && (o.Account == "" || at >= slices.Index(order, policy.PhaseRcpt))
+}
+
+// OrderReply has the provider give a reply from now on, or as often as said.
+func (w *World) OrderReply(o Order) error {
+	c, ok := policy.FindReply(o.Reply)
+	if !ok {
+		return fmt.Errorf("there is no reply %q", o.Reply)
+	}
+	if o.Phase == "" {
+		o.Phase = c.Phases[0]
+	}
+	switch {
+	case !c.Given(o.Phase):
+		return fmt.Errorf("the reply %s is not given at %s", o.Reply, o.Phase)
+	case !o.Known():
+		return fmt.Errorf("at %s it is not known yet whose mail will come, and for whom", o.Phase)
+	}
+	if o.Domain != "" {
+		domain, err := registry.ParseDomain(o.Domain)
+		if err != nil {
+			return fmt.Errorf("ordering a reply: %w", err)
+		}
+		o.Domain = domain
+	}
+	o.Account = normal(o.Account)
+	w.orders.mu.Lock()
+	defer w.orders.mu.Unlock()
+	if len(w.orders.list) >= maxOrders {
+		return fmt.Errorf("there are %d orders already", maxOrders)
+	}
+	w.orders.list = append(w.orders.list, o)
+	return nil
+}
+
+// CancelOrders takes all orders back.
+func (w *World) CancelOrders() {
+	w.orders.mu.Lock()
+	defer w.orders.mu.Unlock()
+	w.orders.list = nil
+}
+
+// within reports whether a domain is another one or below it.
+func within(domain, other string) bool {
+	rest, ok := strings.CutSuffix(domain, other)
+	return ok && (rest == "" || strings.HasSuffix(rest, "."))
+}
+
+// take returns the reply that is ordered for a session at a phase, and counts
+// it. Of several the first one counts.
+func (w *World) take(p policy.Phase, e *smtpserver.Envelope, accounts ...string) (policy.ReplyID, bool) {
+	w.orders.mu.Lock()
+	defer w.orders.mu.Unlock()
+	i := slices.IndexFunc(w.orders.list, func(o Order) bool {
+		return o.Phase == p && (!o.Peer.IsValid() || o.Peer == e.Peer) && (o.Domain == "" || within(message.DomainOf(e.From), o.Domain)) &&
+			(o.Account == "" || slices.Contains(accounts, o.Account))
+	})
+	if i < 0 {
+		return "", false
+	}
+	o := &w.orders.list[i]
+	id := o.Reply
+	if o.Times > 0 {
+		if o.Times--; o.Times == 0 {
+			w.orders.list = slices.Delete(w.orders.list, i, i+1)
+		}
+	}
+	return id, true
+}
