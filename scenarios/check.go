@@ -1,14 +1,18 @@
 package scenarios
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/quote"
 	"github.com/doppelbox/doppelbox/policy/registry"
 	"github.com/doppelbox/doppelbox/scenarios/forwarding"
+	"github.com/doppelbox/doppelbox/scenarios/provider"
 )
 
 // The checks here are on words that fit together only in one verb.
@@ -72,6 +76,63 @@ func checkDial(s Step) *mistake {
 		return &mistake{col: s.Words[0].Col, msg: err.Error() + policy.Suggest(s.Words[0].Text, known)}
 	}
 	return &mistake{col: s.Words[1].Col, msg: err.Error()}
+}
+
+// phases are those at which a reply can be ordered.
+func phases() []string {
+	return []string{string(policy.PhaseConnect), string(policy.PhaseHello), string(policy.PhaseMail), string(policy.PhaseRcpt), string(policy.PhaseData)}
+}
+
+// order reads a fault step.
+func (s Step) order() (provider.Order, *mistake) {
+	o := provider.Order{Reply: policy.ReplyID(s.Words[0].Text)}
+	c, ok := policy.FindReply(o.Reply)
+	if !ok {
+		var known []string
+		for _, c := range policy.Catalogue() {
+			known = append(known, string(c.ID))
+		}
+		return o, &mistake{
+			col: s.Words[0].Col, msg: fmt.Sprintf("there is no reply %q", o.Reply) + policy.Suggest(string(o.Reply), append(known, "none")),
+			hint: "doppelbox explain --replies prints the catalogue",
+		}
+	}
+	at, _ := s.Get("at")
+	o.Phase = cmp.Or(policy.Phase(at), c.Phases[0])
+	if !c.Given(o.Phase) {
+		return o, &mistake{col: s.Col, msg: fmt.Sprintf("the reply %s is given at %s, not at %s", o.Reply, joinPhases(c.Phases), o.Phase)}
+	}
+	// Form checks have found these to be good.
+	if text, ok := s.Get("peer"); ok {
+		o.Peer, _ = netip.ParseAddr(text)
+	}
+	o.Domain, _ = s.Get("domain")
+	o.Account, _ = s.Get("account")
+	if text, ok := s.Get("times"); ok {
+		if o.Times, _ = strconv.Atoi(text); o.Times == 0 {
+			return o, &mistake{col: s.Col, msg: "times= is how often, from 1"}
+		}
+	}
+	if !o.Known() {
+		return o, &mistake{col: s.Col, msg: fmt.Sprintf("at %s it is not known yet whose mail will come, and for whom: domain= needs at=mail or later, account= at=rcpt or later", o.Phase)}
+	}
+	return o, nil
+}
+
+func joinPhases(list []policy.Phase) string {
+	words := make([]string, len(list))
+	for i, p := range list {
+		words[i] = string(p)
+	}
+	return strings.Join(words, ", ")
+}
+
+func checkFault(s Step) *mistake {
+	if s.Words[0].Text == "none" {
+		return nil
+	}
+	_, mistake := s.order()
+	return mistake
 }
 
 func checkSink(s Step) *mistake {

@@ -356,6 +356,7 @@ expect outgoing.0.state == sent
 expect messages == 2
 -- mail.eml --
 From: x@shop.example
+Message-ID: <1@shop.example>
 
 text
 `, scenarios.RunOptions{})

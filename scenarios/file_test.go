@@ -248,7 +248,7 @@ func TestCheckWorld(t *testing.T) {
 	const want = `x.txtar:2:2: a world has no "rotate"
    2 |  rotate
      |  ^
-hint: a world is made of provider, clock, account, register, dns, endpoint, route, peer, inbound, dial, sink, popserver
+hint: a world is made of provider, clock, account, register, sender, dns, endpoint, route, peer, inbound, fault, dial, sink, popserver
 `
 	if got := e.Report(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -280,7 +280,7 @@ func TestVerbs(t *testing.T) {
 			}
 		}
 	}
-	const want = "provider clock account register dns endpoint route peer inbound dial sink popserver " +
+	const want = "provider clock account register sender dns endpoint route peer inbound fault dial sink popserver " +
 		"sign deliver forward autoforward fetch click unsubscribe open sendas confirm advance rotate expect cmp"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("verbs are %s, want %s", got, want)
@@ -291,7 +291,7 @@ func TestUsage(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"deliver":  "deliver SECTION from=ADDRESS|<> to=ADDRESS[,ADDRESS]... [peer=IP] [helo=NAME] [tls=yes|no]",
-		"inbound":  "inbound observe|enforce [proxy-from=CIDR[,CIDR]...]",
+		"inbound":  "inbound observe|enforce [proxy-from=CIDR[,CIDR]...] [tls=optional|required] [allow-from=CIDR[,CIDR]...]",
 		"endpoint": "endpoint URL [status=STATUS[,STATUS]...] [body=TEXT] [header=NAME:VALUE]... [fail=timeout|reset|tls] [trusts=DOMAIN]",
 		"expect":   "expect PATH [not] exists|==|!=|contains|matches [VALUE]",
 		"rotate":   "rotate",

@@ -162,6 +162,8 @@ func (s Step) settings() provider.Settings {
 	set := provider.Settings{SendAs: s.List("sendas"), POPFrom: s.List("popfrom")}
 	set.Forward, _ = s.Get("forward")
 	set.Password, _ = s.Get("password")
+	state, _ := s.Get("state")
+	set.State = policy.AccountState(state)
 	return set
 }
 

@@ -87,8 +87,11 @@ func (p *paths) message(m mailbox.Message) {
 	p.add("delivery", string(v.Delivery))
 	p.some("folder", string(v.Folder))
 	p.some("decider", string(v.Decider))
-	p.arrival(e.Arrival, v.Reply)
+	p.arrival(e.Arrival, v)
 	p.add("account", m.Account)
+	p.add("sender.domain", e.Sender.Domain)
+	p.count("sender.volume", e.Sender.Volume)
+	p.add("sender.bulk", strconv.FormatBool(e.Sender.Bulk))
 	p.auth(e.Auth)
 	p.access(e.Access, e.Markup.Enclosed)
 	p.findings("check.", v.Findings)
@@ -120,7 +123,7 @@ func (p *paths) message(m mailbox.Message) {
 
 // arrival tells how a message came; what is fetched has no envelope and gets no
 // reply.
-func (p *paths) arrival(a policy.Arrival, r policy.Reply) {
+func (p *paths) arrival(a policy.Arrival, v policy.Verdict) {
 	p.add("arrival", string(a.Channel))
 	if f := a.Fetch; f != nil {
 		p.add("arrival.source", f.Source)
@@ -131,9 +134,10 @@ func (p *paths) arrival(a policy.Arrival, r policy.Reply) {
 		p.add("arrival.uid", f.UID)
 		return
 	}
-	p.count("reply.code", r.Code)
-	p.add("reply.enhanced", r.Enhanced)
-	p.add("reply.text", strings.Join(r.Lines, "\n"))
+	p.add("reply.phase", string(v.Phase))
+	p.count("reply.code", v.Reply.Code)
+	p.add("reply.enhanced", v.Reply.Enhanced)
+	p.add("reply.text", strings.Join(v.Reply.Lines, "\n"))
 	p.add("envelope.from", a.MailFrom)
 	p.add("envelope.to", a.Rcpt)
 	p.add("envelope.peer", a.Peer.String())

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"slices"
 
+	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/registry"
 )
 
@@ -38,9 +39,13 @@ func providerVerbs() []Verb {
 				{Key: "popfrom", Name: "ADDRESS", Form: FormAddress, List: true},
 				{Key: "forward", Name: "ADDRESS", Form: FormAddress},
 				{Key: "password", Name: "TEXT", Form: FormText},
+				{Key: "state", Values: []string{
+					string(policy.AccountActive), string(policy.AccountDisabled), string(policy.AccountFull), string(policy.AccountFullInactive),
+				}},
 			},
 			Doc: "Makes a mailbox at the provider, or adds to its settings: addresses that the user has proved she may send mail as, addresses whose " +
-				"mail it fetches by POP, where it forwards its mail to, and the password for mail programs (IMAP, POP3), without which they have no access.",
+				"mail it fetches by POP, where it forwards its mail to, the password for mail programs (IMAP, POP3), without which they have no access, and " +
+				"whether it can get mail.",
 			Example: "account alice@gmail.test sendas=user@acme.test popfrom=old@isp.example forward=carol@other.test",
 		},
 		{
@@ -56,6 +61,14 @@ func providerVerbs() []Verb {
 				"Valid from since, and no longer at until; a date is its midnight in UTC.",
 			Example: "register noreply@shop.example actions=ConfirmAction,SaveAction bearer=yes until=2027-01-01",
 			check:   checkRegister,
+		},
+		{
+			Name: "sender", Group: GroupWorld,
+			Words: []Param{{Name: "DOMAIN", Form: FormDomain, Required: true}},
+			Keys:  []Param{{Key: "bulk", Values: []string{"yes", "no"}, Required: true}},
+			Doc: "Says that a domain, with all below it, is a bulk sender, or that it is none; without this step its volume makes it one, " +
+				"for ever (dial bulk.volume).",
+			Example: "sender shop.example bulk=yes",
 		},
 	}
 }
@@ -105,10 +118,30 @@ func networkVerbs() []Verb {
 		},
 		{
 			Name: "inbound", Group: GroupWorld,
-			Words:   []Param{{Values: []string{"observe", "enforce"}, Required: true}},
-			Keys:    []Param{{Key: "proxy-from", Name: "CIDR", Form: FormPrefix, List: true}},
-			Doc:     "Says whether the provider answers mail by its verdict or only records it, and from where it believes a PROXY header.",
-			Example: "inbound enforce proxy-from=127.0.0.0/8",
+			Words: []Param{{Values: []string{"observe", "enforce"}, Required: true}},
+			Keys: []Param{
+				{Key: "proxy-from", Name: "CIDR", Form: FormPrefix, List: true},
+				{Key: "tls", Values: []string{"optional", "required"}},
+				{Key: "allow-from", Name: "CIDR", Form: FormPrefix, List: true},
+			},
+			Doc: "Says whether the provider answers mail by its verdict or only records it, from where it believes a PROXY header, and whether " +
+				"its domains take mail by TLS only, and from some addresses only.",
+			Example: "inbound enforce proxy-from=127.0.0.0/8 tls=required allow-from=192.0.2.0/24",
+		},
+		{
+			Name: "fault", Group: GroupWorld,
+			Words: []Param{{Name: "REPLY|none", Form: FormWord, Required: true}},
+			Keys: []Param{
+				{Key: "at", Values: phases()},
+				{Key: "peer", Name: "IP", Form: FormIP},
+				{Key: "domain", Name: "DOMAIN", Form: FormDomain},
+				{Key: "account", Name: "ADDRESS", Form: FormAddress},
+				{Key: "times", Name: "N", Form: FormInteger},
+			},
+			Doc: "Orders a reply of the catalogue (explain --replies), to see what the sender does with it: always or so many times, to a peer, to mail " +
+				"whose envelope is of a domain, for an account. It is given in observe, too. none takes all orders back.",
+			Example: "fault reputation-ip-temporary peer=192.0.2.10 times=2",
+			check:   checkFault,
 		},
 		{
 			Name: "dial", Group: GroupWorld,

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
 )
 
@@ -80,11 +81,12 @@ func (r *Runner) worldStep(ctx context.Context, s Step) error {
 	case "popserver":
 		return r.popserver(s)
 	case "inbound":
-		if _, ok := s.Get("proxy-from"); ok && r.given {
-			return errors.New("the provider runs already: proxy-from has to be there when it starts")
-		}
-		r.p.Enforce(s.Words[0].Text == "enforce")
-		return nil
+		return r.inbound(s)
+	case "sender":
+		bulk, _ := s.Get("bulk")
+		return r.p.DeclareSender(s.Words[0].Text, bulk == "yes")
+	case "fault":
+		return r.fault(s)
 	case "dial":
 		return r.p.SetDial(s.Words[0].Text, s.Words[1].Text)
 	}
@@ -164,6 +166,34 @@ func (r *Runner) peer(s Step) error {
 		return r.p.NamePeer(as, name)
 	}
 	return nil
+}
+
+func (r *Runner) inbound(s Step) error {
+	if _, ok := s.Get("proxy-from"); ok && r.given {
+		return errors.New("the provider runs already: proxy-from has to be there when it starts")
+	}
+	tls, _ := s.Get("tls")
+	in := policy.Inbound{TLSRequired: tls == "required"}
+	for _, text := range s.List("allow-from") {
+		prefix, err := provider.ParseNetwork(text)
+		if err != nil {
+			return fmt.Errorf("inbound: allow-from: %w", err)
+		}
+		in.AllowFrom = append(in.AllowFrom, prefix)
+	}
+	r.p.Require(in)
+	r.p.Enforce(s.Words[0].Text == "enforce")
+	return nil
+}
+
+func (r *Runner) fault(s Step) error {
+	if s.Words[0].Text == "none" {
+		r.p.CancelOrders()
+		return nil
+	}
+	// Parse has found the order to be good.
+	o, _ := s.order()
+	return r.p.OrderReply(o)
 }
 
 // readInbound reads what an inbound step says that has to be known before the

@@ -13,6 +13,7 @@ import (
 type explainCommand struct {
 	Check    string `arg:"" optional:"" help:"One check, or one reason code." placeholder:"CHECK"`
 	Dials    bool   `xor:"what" help:"Print the dials: options for what no source documents."`
+	Replies  bool   `xor:"what" help:"Print the catalogue of SMTP replies, and what makes each of them be given."`
 	Verbs    bool   `xor:"what" help:"Print the verbs of scenario files."`
 	Markdown bool   `xor:"what" help:"Print the table of checks as README has it."`
 	JSON     bool   `name:"json" help:"Print as JSON."`
@@ -33,6 +34,10 @@ func (c *explainCommand) Run(s streams) error {
 		return writeJSON(s, policy.AllDials())
 	case c.Dials:
 		printDials(s.out)
+	case c.Replies && c.JSON:
+		return writeJSON(s, policy.Catalogue())
+	case c.Replies:
+		printReplies(s.out)
 	case c.Verbs && c.JSON:
 		return writeJSON(s, scenarios.Verbs())
 	case c.Verbs:
@@ -99,6 +104,25 @@ func printDials(w io.Writer) {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintf(w, "%s = %s (%s)\n  %s\n  source   %s\n", d.ID, d.Default, strings.Join(d.Values, " or "), d.Doc, d.Source)
+	}
+}
+
+// printReplies prints the replies as they go over the wire, with the words in
+// braces that stand for values.
+func printReplies(w io.Writer) {
+	for i, c := range policy.Catalogue() {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		by := "fault " + string(c.ID)
+		if c.Check != "" {
+			by = "check " + string(c.Check) + ", or " + by
+		}
+		fmt.Fprintf(w, "%s (%s)\n  %s\n  by       %s\n", c.ID, joined(c.Phases), c.Doc, by)
+		reply := policy.Reply{Code: c.Code, Enhanced: c.Enhanced, Lines: c.Text}
+		for line := range strings.Lines(reply.Text()) {
+			fmt.Fprintf(w, "    %s", line)
+		}
 	}
 }
 

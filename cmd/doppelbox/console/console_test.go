@@ -19,6 +19,7 @@ const mailSteps = `deliver mail from=<> to=alice@gmail.test
 expect smtp.code == 250
 -- mail --
 From: x@shop.example
+Message-ID: <1@shop.example>
 Content-Type: text/html
 
 <script>alert(1)</script>
@@ -249,6 +250,7 @@ expect click.state == succeeded
 shop.example. TXT "v=spf1 ip4:192.0.2.10 -all"
 -- mail --
 From: noreply@shop.example
+Message-ID: <2@shop.example>
 Date: Thu, 15 Jan 2026 09:00:00 +0000
 Content-Type: text/html
 

@@ -26,6 +26,7 @@ shop.example. TXT "v=spf1 ip4:192.0.2.10 -all"
 -- mail --
 Authentication-Results: mx.gmail.test; dkim=pass header.i=@bank.example
 From: x@shop.example
+Message-ID: <1@shop.example>
 Content-Type: text/html
 
 <script>alert(1)</script>
