@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -67,6 +68,7 @@ func ReplyFor(id ReplyID, e *Evidence, more ...string) Reply {
 		"{peer}", peerText(e.Arrival.Peer), "{netblock}", netblockText(e.Arrival.Peer),
 		"{spf}", e.Auth.SPF.Domain, "{from}", e.Auth.DMARC.Domain, "{dkim}", firstSigner(e.Auth),
 		"{rcpt}", domainOf(e.Arrival.Rcpt), "{message-id}", e.Header.MessageID,
+		"{why}", "the header is malformed", "{what}", "the size of the header", "{got}", strconv.Itoa(e.Header.HeaderSize), "{limit}", strconv.Itoa(maxHeaderSize),
 		"{spf-result}", passText(e.Auth.SPF.Result == AuthPass), "{dkim-result}", passText(e.Auth.dkimPasses()),
 	)
 	for i := 1; i < len(values); i += 2 {
@@ -75,7 +77,7 @@ func ReplyFor(id ReplyID, e *Evidence, more ...string) Reply {
 		}
 		values[i] = values[i][:min(len(values[i]), maxReplyValue)]
 	}
-	// One pass, so that a value that has braces is a value all the same.
+	// Of two values of one name the first counts. One pass, so that a value that has braces is a value all the same.
 	fill := strings.NewReplacer(values...)
 	r := Reply{Code: c.Code, Enhanced: c.Enhanced, Lines: make([]string, len(c.Text))}
 	for i, line := range c.Text {

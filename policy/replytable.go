@@ -32,8 +32,6 @@ var sessionReplies = []CataloguedReply{
 		Doc:  "The client is throttled early."},
 	{ID: "connection-expired", Code: 421, Enhanced: "4.7.0", Phases: []Phase{PhaseMail, PhaseRcpt},
 		Text: []string{"Connection expired, try reconnecting."}, Doc: "The connection has been open for too long."},
-	{ID: "timeout", Code: 451, Enhanced: "4.4.2", Phases: []Phase{PhaseMail, PhaseRcpt},
-		Text: []string{"Timeout - closing connection."}, Doc: "The client said nothing for too long; the server gives it by itself, too."},
 	{ID: "protocol-violation", Code: 451, Enhanced: "4.5.0", Phases: []Phase{PhaseMail, PhaseRcpt},
 		Text: []string{"SMTP protocol violation, no commands allowed to pipeline after", "STARTTLS or the end of data."}, Doc: "The client breaks the protocol in a way that may pass."},
 	{ID: "unauthenticated-commands", Code: 554, Enhanced: "5.7.0", Phases: []Phase{PhaseMail, PhaseHello},
