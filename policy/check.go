@@ -14,6 +14,7 @@ const (
 	ScopeAction      Scope = "action"      // One action: decides whether it is offered.
 	ScopeUnsubscribe Scope = "unsubscribe" // One-click unsubscription: likewise.
 	ScopeClick       Scope = "click"       // One click: decides whether a request is made.
+	ScopeAnswer      Scope = "answer"      // The answer to one-click unsubscription: decides nothing any more.
 )
 
 // A Check is one rule of the policy.
@@ -41,10 +42,11 @@ type subject struct {
 	reg Registry
 	// verdict is the verdict so far, complete for scope message when checks of
 	// other scopes run.
-	verdict *Verdict
-	action  *Action        // For scope action and click.
-	click   *ClickEvidence // For scope click.
-	offered *ActionVerdict // For scope click: the action judged anew at the time of the click.
+	verdict  *Verdict
+	action   *Action        // For scope action and click.
+	click    *ClickEvidence // For scope click.
+	answered *Answered      // For scope answer.
+	offered  *ActionVerdict // For scope click: the action judged anew at the time of the click.
 }
 
 // conclusion is a finding in the making, with what it does to delivery.
@@ -113,5 +115,5 @@ func factInt(name string, value int) Fact { return Fact{Name: name, Value: strco
 // Checks returns the whole policy: scope by scope, and in each scope in order
 // of precedence. The first failure in that order decides.
 func Checks() []Check {
-	return slices.Concat(recipientChecks, messageChecks, guidelineChecks, actionChecks, unsubscribeChecks, clickChecks)
+	return slices.Concat(recipientChecks, messageChecks, guidelineChecks, actionChecks, unsubscribeChecks, clickChecks, answerChecks)
 }

@@ -63,7 +63,9 @@ var guidelineCases = []struct {
 	{"ordered-reply", "ordered", func(e *policy.Evidence) { e.Order = "suspicious-content" }},
 	{"ordered-reply", "not-ordered", func(*policy.Evidence) {}},
 	{"recipient-domain", "tls-required", func(e *policy.Evidence) { e.Inbound.TLSRequired, e.Arrival.TLS = true, "" }},
-	{"recipient-domain", "peer-not-allowed", func(e *policy.Evidence) { e.Inbound.AllowFrom = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} }},
+	{"recipient-domain", "peer-not-allowed", func(e *policy.Evidence) {
+		e.Inbound.AllowFrom = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+	}},
 	{"recipient-domain", "no-peer", noPeer},
 	{"recipient-domain", "domain-open", func(e *policy.Evidence) {
 		e.Inbound = policy.Inbound{TLSRequired: true, AllowFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}

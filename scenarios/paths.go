@@ -274,6 +274,7 @@ func (r *Runner) clickPaths(ctx context.Context, p *paths) error {
 		p.some("click.decider", string(last.Verdict.Decider))
 		p.some("click.target", last.Verdict.Target)
 		p.add("click.persona", string(last.Persona))
+		p.findings("click.check.", last.Answered)
 	}
 	requests, token := 0, ""
 	var told paths

@@ -67,6 +67,9 @@ type Click struct {
 	At        time.Time           `json:"at"` // The provider's clock.
 	Verdict   policy.ClickVerdict `json:"verdict"`
 	State     ClickState          `json:"state"`
+	// Answered judges what the service answered to one-click unsubscription; nil
+	// before it has, and for actions.
+	Answered []policy.Finding `json:"answered,omitempty"`
 }
 
 // ClickState is how far a click has come.

@@ -289,10 +289,29 @@ func (w *World) recordDone(r dispatcher.Result) {
 	default:
 		click.State = mailbox.ClickFailed
 	}
+	if click.Action == mailbox.ActionUnsubscribe {
+		click.Answered = w.judgeAnswer(click)
+	}
 	// A message that was evicted meanwhile has taken its clicks along.
 	if err := w.store.UpdateClick(context.WithoutCancel(w.ctx), click); err != nil && !errors.Is(err, mailbox.ErrNotFound) {
 		w.log.Error("storing the end of a click", slog.Any("error", err))
 	}
+}
+
+// judgeAnswer judges the last attempt at one-click unsubscription.
+func (w *World) judgeAnswer(click mailbox.Click) []policy.Finding {
+	attempts, err := w.store.Attempts(context.WithoutCancel(w.ctx), w.name, click.ID)
+	if err != nil || len(attempts) == 0 {
+		return nil
+	}
+	last := attempts[len(attempts)-1]
+	a := policy.Answered{Status: last.Status, Problem: last.Error, Hosted: click.State != mailbox.ClickWithheld}
+	for _, f := range last.Header {
+		if strings.EqualFold(f.Name, "Set-Cookie") {
+			a.Cookies++
+		}
+	}
+	return policy.DecideAnswer(a)
 }
 
 // Route sends action requests for a host to an address, host and port.
