@@ -35,7 +35,6 @@ type forwarder struct {
 // envelopes. Postfix receives mail on a socket, so that it needs no port.
 func startForwarder(t *testing.T, s *served, srs bool) *forwarder {
 	t.Helper()
-	program := needDebian(t, "postfix", "postfix")
 	_, port, err := net.SplitHostPort(s.SMTP)
 	if err != nil {
 		t.Fatal(err)
@@ -48,18 +47,7 @@ func startForwarder(t *testing.T, s *served, srs bool) *forwarder {
 	writeFile(t, filepath.Join(dir, "main.cf"), config, 0o644)
 	writeFile(t, filepath.Join(dir, "master.cf"), template(t, "master.cf")+"incoming  unix       n - n -     - smtpd\n", 0o644)
 	writeFile(t, filepath.Join(dir, "tags"), "/^Subject: (Announcement.*)/ REPLACE Subject: [acme] $1\n", 0o644)
-	for _, name := range []string{"queue", "data"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	output(t, 0, exec.CommandContext(s.ctx, "chown", "postfix", filepath.Join(dir, "data")))
-	// The check makes the queue's folders.
-	output(t, 0, exec.CommandContext(s.ctx, program, "-c", dir, "check"))
-	daemons := output(t, 0, exec.CommandContext(s.ctx, needDebian(t, "postconf", "postfix"), "-c", dir, "-h", "daemon_directory"))
-	f := &forwarder{startPeer(t, filepath.Join(strings.TrimSpace(daemons), "master"), "-c", dir, "-s"), filepath.Join(dir, "queue", "public", "incoming")}
-	f.await(t, "daemon started")
-	return f
+	return &forwarder{runPostfix(t, dir), filepath.Join(dir, "queue", "public", "incoming")}
 }
 
 // startPostSRSd starts PostSRSd for acme.test, and returns the address of its

@@ -51,58 +51,45 @@ type postfix struct {
 func startPostfix(t *testing.T, s *served, key []byte, tlsLevel string) *postfix {
 	t.Helper()
 	opendkim := needDebian(t, "opendkim", "opendkim")
-	program := needDebian(t, "postfix", "postfix")
 	_, port, err := net.SplitHostPort(s.SMTP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not the test's own: its name is too long for sockets, and Postfix's
-	// processes, which are not root's, must get in.
-	dir, err := os.MkdirTemp("", "doppelbox-postfix")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p := &postfix{dir: dir, sendmail: needDebian(t, "sendmail", "postfix")}
-	fill := strings.NewReplacer("{dir}", dir, "{port}", port, "{tls}", tlsLevel, "{ca}", s.ca, "{milter}", filepath.Join(dir, "milter"),
-		"{socket}", filepath.Join(dir, "milter"), "{key}", filepath.Join(dir, "key.pem"), "{selector}", peerSelector)
-	for _, name := range []string{"main.cf", "master.cf", "opendkim.conf"} {
-		text, err := os.ReadFile(filepath.Join(peerData(t), name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.write(t, name, fill.Replace(string(text)), 0o644)
-	}
-	p.write(t, "key.pem", string(key), 0o600)
+	dir := peerDir(t, "postfix")
+	at := func(name string) string { return filepath.Join(dir, name) }
+	writeFile(t, at("main.cf"), template(t, "main.cf", "dir", dir, "port", port, "tls", tlsLevel, "ca", s.ca, "milter", at("milter")), 0o644)
+	writeFile(t, at("master.cf"), template(t, "master.cf"), 0o644)
+	writeFile(t, at("opendkim.conf"), template(t, "opendkim.conf", "socket", at("milter"), "key", at("key.pem"), "selector", peerSelector), 0o644)
+	writeFile(t, at("key.pem"), string(key), 0o600)
+	milter := startPeer(t, opendkim, "-f", "-x", at("opendkim.conf"))
+	milter.await(t, fmt.Sprint(milter.cmd.Process.Pid))
+	return newPostfix(t, dir)
+}
+
+// newPostfix starts the Postfix that has its configuration in a folder.
+func newPostfix(t *testing.T, dir string) *postfix {
+	t.Helper()
+	return &postfix{peerProcess: runPostfix(t, dir), dir: dir, sendmail: needDebian(t, "sendmail", "postfix")}
+}
+
+// runPostfix starts Postfix with a folder that has its configuration, makes its
+// other files there, and waits until it is ready.
+func runPostfix(t *testing.T, dir string) *peerProcess {
+	t.Helper()
+	program := needDebian(t, "postfix", "postfix")
 	for _, name := range []string{"queue", "data"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	output(t, 0, exec.CommandContext(s.ctx, "chown", "postfix", filepath.Join(dir, "data")))
-
-	milter := startPeer(t, opendkim, "-f", "-x", filepath.Join(dir, "opendkim.conf"))
-	milter.await(t, fmt.Sprint(milter.cmd.Process.Pid))
+	ctx := peerContext(t)
+	output(t, 0, exec.CommandContext(ctx, "chown", "postfix", filepath.Join(dir, "data")))
 	// The check makes the queue's folders.
-	output(t, 0, exec.CommandContext(s.ctx, program, "-c", dir, "check"))
-	daemons := output(t, 0, exec.CommandContext(s.ctx, needDebian(t, "postconf", "postfix"), "-c", dir, "-h", "daemon_directory"))
-	p.peerProcess = startPeer(t, filepath.Join(strings.TrimSpace(daemons), "master"), "-c", dir, "-s")
+	output(t, 0, exec.CommandContext(ctx, program, "-c", dir, "check"))
+	daemons := output(t, 0, exec.CommandContext(ctx, needDebian(t, "postconf", "postfix"), "-c", dir, "-h", "daemon_directory"))
+	p := startPeer(t, filepath.Join(strings.TrimSpace(daemons), "master"), "-c", dir, "-s")
 	p.await(t, "daemon started")
 	return p
-}
-
-func (p *postfix) write(t *testing.T, name, text string, mode os.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // send hands in a mail, as a program on the mailer's machine does, and waits

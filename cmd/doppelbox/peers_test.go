@@ -134,11 +134,19 @@ func (p *peerProcess) next() (line string, changed <-chan struct{}, ok bool) {
 // waited for last. The test fails if the process ends before it.
 func (p *peerProcess) await(t *testing.T, text string) string {
 	t.Helper()
+	lines := p.until(t, text)
+	return lines[len(lines)-1]
+}
+
+// until is await, and returns the lines that came before it, too.
+func (p *peerProcess) until(t *testing.T, text string) (lines []string) {
+	t.Helper()
 	for {
 		line, changed, ok := p.next()
 		if ok {
+			lines = append(lines, line)
 			if strings.Contains(line, text) {
-				return line
+				return lines
 			}
 			continue
 		}
