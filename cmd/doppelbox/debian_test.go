@@ -58,11 +58,9 @@ func lookSystem(program string) (string, error) {
 	return exec.LookPath(filepath.Join("/usr/sbin", program))
 }
 
-// installDebian installs packages; their services are neither configured nor
-// started.
-func installDebian(apt string, packages []string) (output []byte, err error) {
-	// One at a time, also from another process: apt-get does not wait for the
-	// lock of its lists.
+// withApt does something with Debian's package tools while nobody else does,
+// also from another process: apt-get does not wait for the lock of its lists.
+func withApt(do func() (output []byte, err error)) (output []byte, err error) {
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "doppelbox-apt.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -71,6 +69,17 @@ func installDebian(apt string, packages []string) (output []byte, err error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return nil, err
 	}
+	return do()
+}
+
+// installDebian installs packages; their services are neither configured nor
+// started.
+func installDebian(apt string, packages []string) (output []byte, err error) {
+	return withApt(func() ([]byte, error) { return installLocked(apt, packages) })
+}
+
+// installLocked is installDebian for who has the lock.
+func installLocked(apt string, packages []string) (output []byte, err error) {
 	// Debian's way to say that no service is to be started.
 	const policy = "/usr/sbin/policy-rc.d"
 	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)

@@ -19,7 +19,7 @@ import (
 // needNode installs a package of npm, of a given version, for this test only.
 // Without Node, or if nothing can be downloaded, the test is skipped, or fails
 // under CI=true. It returns what runs one of our scripts with the package.
-func needNode(t *testing.T, pkg string) func(ctx context.Context, script string, env ...string) *exec.Cmd {
+func needNode(t *testing.T, pkg string) nodePackage {
 	t.Helper()
 	giveUp := t.Skipf
 	if os.Getenv("CI") == "true" {
@@ -46,20 +46,51 @@ func needNode(t *testing.T, pkg string) func(ctx context.Context, script string,
 	}
 }
 
-// TestPeersNodemailer sends with a client that verifies the certificate of
-// STARTTLS, signs, and encodes the mail in its own way.
-func TestPeersNodemailer(t *testing.T) {
-	t.Parallel()
-	node := needNode(t, "nodemailer@10.6.0")
-	key, record := peerKey(t)
-	s := startServed(t, peerWorld("", record))
+// nodePackage runs our scripts with a package of npm.
+type nodePackage func(ctx context.Context, script string, env ...string) *exec.Cmd
+
+// needNodemailer is needNode for Nodemailer.
+func needNodemailer(t *testing.T) nodePackage {
+	t.Helper()
+	return needNode(t, "nodemailer@10.6.0")
+}
+
+// nodemail sends a mail with Nodemailer, and returns how it was answered and
+// what was said before.
+func nodemail(t *testing.T, s *served, node nodePackage, job map[string]any) (answer string, said []string) {
+	t.Helper()
 	_, port, err := net.SplitHostPort(s.SMTP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, err := json.Marshal(map[string]any{
-		// The certificate is verified for this name.
-		"server": map[string]any{"host": "localhost", "port": json.Number(port), "requireTLS": true, "name": peerHELO},
+	server := job["server"].(map[string]any)
+	// The certificate is verified for this name.
+	server["host"], server["port"], server["name"] = "localhost", json.Number(port), peerHELO
+	data, err := json.Marshal(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := node(s.ctx, "send.cjs", "NODE_EXTRA_CA_CERTS="+s.ca)
+	cmd.Stdin = bytes.NewReader(data)
+	var sent struct {
+		Response string
+		Dialogue []string
+	}
+	if err := json.Unmarshal([]byte(output(t, 0, cmd)), &sent); err != nil {
+		t.Fatal(err)
+	}
+	return sent.Response, sent.Dialogue
+}
+
+// TestPeersNodemailer sends with a client that verifies the certificate of
+// STARTTLS, signs, and encodes the mail in its own way.
+func TestPeersNodemailer(t *testing.T) {
+	t.Parallel()
+	node := needNodemailer(t)
+	key, record := peerKey(t)
+	s := startServed(t, peerWorld("", record))
+	answer, _ := nodemail(t, s, node, map[string]any{
+		"server": map[string]any{"requireTLS": true},
 		"dkim":   map[string]any{"domainName": "shop.example", "keySelector": peerSelector, "privateKey": string(key)},
 		"mail": map[string]any{
 			"envelope": map[string]any{"from": peerEnvelope, "to": []string{peerAccount}},
@@ -67,12 +98,7 @@ func TestPeersNodemailer(t *testing.T) {
 			"subject": "Expense 4711 – wäits for your approval", "text": "Please approve expense 4711.", "html": peerHTML,
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := node(s.ctx, "send.cjs", "NODE_EXTRA_CA_CERTS="+s.ca)
-	cmd.Stdin = bytes.NewReader(job)
-	if answer := output(t, 0, cmd); !strings.HasPrefix(answer, "250 2.0.0 OK") {
+	if !strings.HasPrefix(answer, "250 2.0.0 OK") {
 		t.Errorf("nodemailer was answered %q", answer)
 	}
 	m := s.message(t)

@@ -92,14 +92,21 @@ func runPostfix(t *testing.T, dir string) *peerProcess {
 	return p
 }
 
-// send hands in a mail, as a program on the mailer's machine does, and waits
-// for what became of it.
+// send hands in a mail and waits for what became of it.
 func (p *postfix) send(t *testing.T, from, to, mail string) string {
+	t.Helper()
+	lines := p.handIn(t, from, to, mail)
+	return lines[len(lines)-1]
+}
+
+// handIn hands in a mail, as a program on the mailer's machine does, and returns
+// what Postfix writes until it says what became of it.
+func (p *postfix) handIn(t *testing.T, from, to, mail string) []string {
 	t.Helper()
 	cmd := exec.CommandContext(p.ctx, p.sendmail, "-C", p.dir, "-i", "-f", from, to)
 	cmd.Stdin = strings.NewReader(mail)
 	output(t, 0, cmd)
-	return p.await(t, "to=<"+to+">")
+	return p.until(t, "to=<"+to+">")
 }
 
 // needRoot skips the test if it does not run as root, which Postfix demands.
