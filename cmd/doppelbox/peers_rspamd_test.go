@@ -52,7 +52,7 @@ func judge(t *testing.T, zone string, d delivered) opinion {
 	cmd.Stdin = strings.NewReader(string(d.mail))
 	text, err := cmd.Output()
 	// That the mail is not taken is no fault.
-	if code := cmd.ProcessState.ExitCode(); code != exitHeld && code != exitNot {
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != exitHeld && cmd.ProcessState.ExitCode() != exitNot {
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, text)
 	}
 	var m mailbox.Message
@@ -169,6 +169,7 @@ func (r *rspamd) judge(t *testing.T, d delivered) opinion {
 // unixClient is an HTTP client for a server at a socket.
 func unixClient(socket string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
+		// Rspamd waits for open connections when it is stopped.
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
