@@ -176,6 +176,24 @@ func (p *Provider) Peer(addr, name string) {
 	}
 }
 
+// Fault has the provider give a reply of its catalogue ([policy.Catalogue]), at
+// its usual place in the session and whatever the mail is like: to see what a
+// mailer does with it. It is given so many times; zero is always.
+func (p *Provider) Fault(id policy.ReplyID, times int) {
+	p.t.Helper()
+	if err := p.OrderReply(provider.Order{Reply: id, Times: times}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Bulk makes a domain, with all below it, a bulk sender.
+func (p *Provider) Bulk(domain string) {
+	p.t.Helper()
+	if err := p.DeclareSender(domain, true); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // Route sends the action requests for a host to an address, host and port. What
 // listens there needs a certificate for host; Certificate makes one.
 func (p *Provider) Route(host, addr string) {

@@ -1,8 +1,12 @@
 package providertest_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/netip"
+	"net/smtp"
+	"net/textproto"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,5 +88,40 @@ func TestEnforceRefuses(t *testing.T) {
 	}
 	if d.Reply.Code != 550 || d.Reply.Enhanced != "5.7.26" || !d.Messages[0].Refused || d.Messages[0].Evidence.Arrival.TLS != "TLS1_3" {
 		t.Errorf("answered %s; %+v", d.Reply, d.Messages)
+	}
+}
+
+// TestFault holds that a mailer's client sees an ordered reply as often as it was
+// ordered, of a provider that otherwise takes everything.
+func TestFault(t *testing.T) {
+	t.Parallel()
+	p, inbox := shop(t, provider.Options{})
+	p.Fault("reputation-domain-temporary", 2)
+	p.Bulk("shop.example")
+	for range 2 {
+		c, err := smtp.Dial(p.SMTPAddr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := mailFrom(c, "bounce@shop.example", "alice@gmail.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.WriteString(w, strings.ReplaceAll(approval, "\n", "\r\n"))
+		var reply *textproto.Error
+		if err := errors.Join(err, w.Close()); !errors.As(err, &reply) || reply.Code != 421 || !strings.Contains(reply.Msg, "4.7.0 ") {
+			t.Fatalf("the message was answered %v", err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(t, p.SMTPAddr)
+	m := inbox.Next(t.Context())
+	if s := m.Evidence.Sender; !s.Bulk || !s.Declared || s.Volume != 3 {
+		t.Errorf("the sender is %+v", s)
+	}
+	if f, ok := m.Verdict.Finding("transport-security"); !ok || f.Reason != "bulk-no-tls" || m.Verdict.Reply.Enhanced != "4.7.29" {
+		t.Errorf("without TLS: %+v, reply %v", f, m.Verdict.Reply)
 	}
 }
