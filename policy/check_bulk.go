@@ -15,15 +15,15 @@ func (s subject) bulkFacts() []Fact {
 	return []Fact{fact("sender", b.Domain), factInt("volume", b.Volume), fact("bulk", how)}
 }
 
-func (s subject) notBulk() conclusion {
-	return skip("not-bulk", "the sender is no bulk sender", fact("sender", s.e.Sender.Domain), factInt("volume", s.e.Sender.Volume))
+func notBulk() conclusion {
+	return skip("not-bulk", "the sender is no bulk sender")
 }
 
 func checkBulkSPF(s subject) conclusion {
 	r := s.e.Auth.SPF
 	switch {
 	case !s.e.Sender.Bulk:
-		return s.notBulk()
+		return notBulk()
 	case s.e.Arrival.Channel == ChannelPOP:
 		return skip("no-peer", "the message did not come over a connection")
 	case r.Result == AuthPass:
@@ -39,7 +39,7 @@ func checkBulkDKIM(s subject) conclusion {
 	a := s.e.Auth
 	switch {
 	case !s.e.Sender.Bulk:
-		return s.notBulk()
+		return notBulk()
 	case a.dkimPasses():
 		return pass("dkim-pass", "DKIM passes", s.bulkFacts()...)
 	case slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthTempError }):
@@ -53,7 +53,7 @@ func checkBulkAlignment(s subject) conclusion {
 	p := s.e.Access.Pattern
 	switch {
 	case !s.e.Sender.Bulk:
-		return s.notBulk()
+		return notBulk()
 	case p != PatternDirect && p != PatternSelf && p != PatternManualForward:
 		return skip("not-direct", "the rule is for direct mail", fact("pattern", string(p)))
 	case s.fromDomain() == "":
@@ -71,7 +71,7 @@ func checkBulkDMARC(s subject) conclusion {
 	d := s.e.Auth.DMARC
 	switch {
 	case !s.e.Sender.Bulk:
-		return s.notBulk()
+		return notBulk()
 	case d.Policy != "":
 		return pass("dmarc-record", "the author domain has a DMARC policy", append(s.bulkFacts(), fact("policy", d.Policy), fact("at", d.PolicyDomain))...)
 	case d.Result == AuthTempError || d.Result == AuthPermError:
@@ -83,7 +83,7 @@ func checkBulkDMARC(s subject) conclusion {
 
 func adviseOneClick(s subject) conclusion {
 	if !s.e.Sender.Bulk {
-		return s.notBulk()
+		return notBulk()
 	}
 	if s.e.Markup.Unsubscribe.Fields == 0 {
 		return fail("one-click-missing", "there is no List-Unsubscribe field, which marketing mail of a bulk sender needs", s.bulkFacts()...)
