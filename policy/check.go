@@ -102,10 +102,14 @@ func (c conclusion) noted() conclusion {
 
 // finding makes the finding of a check.
 func (c Check) finding(got conclusion) Finding {
-	return Finding{
+	f := Finding{
 		Check: c.ID, Result: got.result, Reason: got.reason, Detail: got.detail, Facts: got.facts,
 		Advice: c.Advice || got.effect.advice,
 	}
+	if got.result == Fail && !f.Advice {
+		f.Delivery, f.Folder = got.effect.delivery, got.effect.folder
+	}
+	return f
 }
 
 func fact(name, value string) Fact { return Fact{Name: name, Value: value} }

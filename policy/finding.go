@@ -31,4 +31,8 @@ type Finding struct {
 	Detail string  `json:"detail"` // For people; may be reworded any day.
 	Facts  []Fact  `json:"facts,omitempty"`
 	Advice bool    `json:"advice,omitempty"` // A failure of this check decides nothing.
+	// Delivery and Folder are what this failure alone would lead to, whichever
+	// check decides; empty unless it touches delivery.
+	Delivery Delivery `json:"delivery,omitempty"`
+	Folder   Folder   `json:"folder,omitempty"`
 }
