@@ -9,24 +9,25 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
-	"github.com/doppelbox/doppelbox/receiver/mailbox"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
 )
 
 type checkCommand struct {
 	Mail string `arg:"" help:"File with the message as it was sent; - is standard input." placeholder:"MAIL"`
 
-	World   string    `placeholder:"FILE" help:"The world in which it is judged."`
-	To      string    `placeholder:"ADDRESS" help:"The recipient. Default: alice at the provider."`
-	From    *string   `placeholder:"ADDRESS" help:"The envelope's sender. Default: that of Return-Path, or else of From."`
-	Peer    string    `placeholder:"IP" help:"The address that delivers it; without it SPF passes for nobody."`
-	HELO    string    `name:"helo" placeholder:"NAME" help:"The name that the peer gives."`
-	POPFrom string    `name:"popfrom" placeholder:"ADDRESS" help:"Judge it as fetched by POP from this mailbox of the user's, and not as delivered."`
-	At      time.Time `placeholder:"TIME" help:"When it arrives (RFC 3339). Default: now."`
-	JSON    bool      `name:"json" help:"Print evidence and verdict as JSON."`
-	Brief   bool      `help:"Print the answers and not every finding."`
-	Header  bool      `help:"Also print the header block that the provider puts on top of it."`
-	Verbose bool      `short:"v" help:"Also print the DNS questions and answers."`
+	World    string    `placeholder:"FILE" help:"The world in which it is judged."`
+	To       string    `placeholder:"ADDRESS" help:"The recipient. Default: alice at the provider."`
+	From     *string   `placeholder:"ADDRESS" help:"The envelope's sender. Default: that of Return-Path, or else of From."`
+	Peer     string    `placeholder:"IP" help:"The address that delivers it; without it SPF passes for nobody."`
+	HELO     string    `name:"helo" placeholder:"NAME" help:"The name that the peer gives."`
+	POPFrom  string    `name:"popfrom" placeholder:"ADDRESS" help:"Judge it as fetched by POP from this mailbox of the user's, and not as delivered."`
+	At       time.Time `placeholder:"TIME" help:"When it arrives (RFC 3339). Default: now."`
+	JSON     bool      `name:"json" help:"Print evidence, verdict and account as JSON."`
+	HTML     string    `name:"html" placeholder:"FILE" help:"Write the account as a page that needs nothing else into this file; - is standard output, and nothing else is printed then."`
+	Brief    bool      `help:"Print the answers and not the whole account."`
+	Findings bool      `help:"Also print every finding of every check."`
+	Header   bool      `help:"Also show the header block that the provider puts on top of it with --brief, and where it would not be put there as the mail is refused."`
+	Verbose  bool      `short:"v" help:"Also print the DNS questions and answers, in the order in which they were asked."`
 
 	worldFlags
 }
@@ -55,12 +56,7 @@ func (c *checkCommand) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	m := p.Examine(ctx, arrival, withCRLF(raw))
-	if c.JSON {
-		err = writeJSON(s, mailbox.Summary{Message: m})
-	} else {
-		err = c.print(s, p, m)
-	}
-	if err != nil {
+	if err := c.show(s, p, m); err != nil {
 		return err
 	}
 	if m.Verdict.Delivery != policy.Accept || m.Verdict.Folder != policy.Inbox {
@@ -129,40 +125,6 @@ func withCRLF(raw []byte) []byte {
 		return raw
 	}
 	return []byte(strings.ReplaceAll(string(raw), "\n", "\r\n"))
-}
-
-func (c *checkCommand) print(s streams, p *provider.Provider, m mailbox.Message) error {
-	e := m.Evidence
-	fmt.Fprintln(s.out, cameLine(e.Arrival))
-	fmt.Fprintln(s.out, authLine(m))
-	if c.Brief {
-		fmt.Fprint(s.out, m.Verdict.Brief())
-	} else {
-		fmt.Fprint(s.out, m.Verdict.Explained())
-	}
-	if m.Verdict.Reply.Code != 0 {
-		fmt.Fprintf(s.out, "the provider would answer:\n")
-		for line := range strings.Lines(m.Verdict.Reply.Text()) {
-			fmt.Fprintf(s.out, "  %s\n", policy.Printable(strings.TrimSuffix(line, "\n")))
-		}
-	}
-	if c.Header {
-		block, err := p.Block(m)
-		if err != nil {
-			return faultError{err}
-		}
-		fmt.Fprintf(s.out, "the provider would put on top of it:\n")
-		for line := range strings.Lines(string(block)) {
-			fmt.Fprintf(s.out, "  %s\n", policy.Printable(strings.TrimRight(line, "\r\n")))
-		}
-	}
-	if c.Verbose {
-		fmt.Fprintln(s.out, "DNS:")
-		for _, q := range m.Questions {
-			fmt.Fprintf(s.out, "  %s %s: %s\n", policy.Printable(q.Name), q.Type, policy.Printable(q.Answer))
-		}
-	}
-	return nil
 }
 
 // cameLine says how a message came.

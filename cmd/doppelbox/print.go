@@ -9,6 +9,9 @@ import (
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 )
 
+// maxShown bounds how many signatures authLine shows.
+const maxShown = 20
+
 // authLine says on one line what authentication came to.
 func authLine(m mailbox.Message) string {
 	a := m.Evidence.Auth
@@ -20,7 +23,11 @@ func authLine(m mailbox.Message) string {
 	if len(a.DKIM) == 0 {
 		b.WriteString(" dkim=none")
 	}
-	for _, d := range a.DKIM {
+	for i, d := range a.DKIM {
+		if i == maxShown {
+			fmt.Fprintf(&b, " (and %d signatures more)", len(a.DKIM)-i)
+			break
+		}
 		fmt.Fprintf(&b, " dkim=%s", d.Result)
 		if d.Reason != "" {
 			fmt.Fprintf(&b, " [%s]", d.Reason)

@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "write the generated parts of README anew")
 
 // TestReadme holds that what README shows is what is: the table of checks, the
-// scenario, a failure, the Go test and the packages.
+// scenario, a failure, an account, the Go test and the packages.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", "README.md")
@@ -30,6 +30,7 @@ func TestReadme(t *testing.T) {
 	for name, want := range map[string]string{
 		"scenario": fenced("", readFileText(t, "../../scenarios/registered-and-signed-is-offered.txtar")),
 		"failure":  fenced("", failingReplay(t)),
+		"check":    fenced("", checkSample(t)),
 		"gotest":   fenced("go", readFileText(t, "../../scenarios/providertest/example_test.go")),
 		"checks":   checkTable(),
 		"patterns": patternTable(t),
@@ -84,6 +85,46 @@ func failingReplay(t *testing.T) string {
 	var out bytes.Buffer
 	(&replayCommand{}).text(streams{out: &out}, []scenarios.Result{result})
 	return out.String()
+}
+
+// checkSample is what check prints of a mail that a mailing service sends in the
+// shop's name: the answers, what to mend, and some of what that rests on.
+func checkSample(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"world": "account alice@gmail.test\nregister noreply@shop.example\ndns zone\n-- zone --\n" +
+			"shop.example. TXT \"v=spf1 ip4:192.0.2.10 -all\"\n_dmarc.shop.example. TXT \"v=DMARC1; p=reject\"\n" +
+			"mailer.example. TXT \"v=spf1 ip4:198.51.100.0/24 -all\"\n",
+		"mail.eml": "From: Shop <noreply@shop.example>\nTo: alice@gmail.test\nSubject: Expense 4711\n" +
+			"Date: Thu, 15 Jan 2026 09:00:00 +0000\nMessage-ID: <4711@shop.example>\n\nPlease approve.\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, problems bytes.Buffer
+	code := run(t.Context(), []string{
+		"check", "--world", filepath.Join(dir, "world"), "--from", "b-17@mailer.example", "--peer", "198.51.100.7", "--helo", "out.mailer.example",
+		"--at", "2026-01-15T09:00:00Z", filepath.Join(dir, "mail.eml"),
+	}, streams{out: &out, err: &problems})
+	if code != exitNot {
+		t.Fatalf("check ends with %d: %s", code, &problems)
+	}
+	var b strings.Builder
+	b.WriteString("$ doppelbox check --world world --from b-17@mailer.example --peer 198.51.100.7 \\\n    --helo out.mailer.example mail.eml\n")
+	cut := false
+	for i, part := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n\n") {
+		switch {
+		case i < 2 || strings.HasPrefix(part, "SPF:") || strings.HasPrefix(part, "DMARC:"):
+			b.WriteString(part + "\n\n")
+			cut = false
+		case !cut:
+			b.WriteString("...\n\n")
+			cut = true
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // patternScenarios are the scenarios of access patterns, in the order of

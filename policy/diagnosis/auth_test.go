@@ -1,0 +1,101 @@
+package diagnosis_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/diagnosis"
+)
+
+func TestAlignment(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		domain, org, author, authorOrg string
+		strict, aligned                bool
+		relation                       diagnosis.Relation
+		summary                        string
+	}{
+		{"shop.example", "shop.example", "shop.example", "shop.example", true, true, diagnosis.RelationSame, "aligned: it is the domain of From"},
+		{"m.shop.example", "shop.example", "shop.example", "shop.example", false, true, diagnosis.RelationOrg, "aligned, as it belongs to shop.example like the domain of From"},
+		{"m.shop.example", "shop.example", "shop.example", "shop.example", true, false, diagnosis.RelationOrg, "not aligned: adkim=s asks for the very domain of From, which is shop.example"},
+		{"mailer.example", "mailer.example", "shop.example", "shop.example", false, false, diagnosis.RelationOther, "not aligned: it belongs to mailer.example, and the domain of From to shop.example"},
+		{"a", "", "b", "", false, false, diagnosis.RelationOther, "not aligned: a and b have nothing in common"},
+		{"", "", "shop.example", "shop.example", false, false, diagnosis.RelationUnknown, "there are no two domains to compare"},
+		{"shop.example", "shop.example", "", "", false, false, diagnosis.RelationUnknown, "there are no two domains to compare"},
+	} {
+		c := goodCase()
+		a := &c.Evidence.Auth
+		a.DKIM[0].Domain, a.DKIM[0].OrgDomain = tt.domain, tt.org
+		a.DMARC.Domain, a.DMARC.OrgDomain, a.DMARC.StrictDKIM = tt.author, tt.authorOrg, tt.strict
+		got := diagnosis.Diagnose(c).DKIM[0].Alignment
+		if got.Aligned != tt.aligned || got.Relation != tt.relation || got.Summary != tt.summary || (got.Mode == "strict") != tt.strict {
+			t.Errorf("%+v gives %+v", tt, got)
+		}
+	}
+}
+
+// TestAppliedPolicy holds that the tag is named from which the policy comes.
+func TestAppliedPolicy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		dmarc policy.DMARC
+		want  string
+	}{
+		{policy.DMARC{Domain: "shop.example", PolicyDomain: "shop.example", Policy: "reject", SubdomainPolicy: "none"}, "p= of its own record"},
+		{policy.DMARC{Domain: "m.shop.example", PolicyDomain: "shop.example", Policy: "none", SubdomainPolicy: "none"}, "sp= of shop.example or, in default, its p="},
+		{policy.DMARC{Domain: "x.shop.example", PolicyDomain: "shop.example", Policy: "reject", SubdomainPolicy: "none"}, "np= of shop.example, as the domain does not exist"},
+		{policy.DMARC{Domain: "m.shop.example", PolicyDomain: "shop.example", Policy: "quarantine", SubdomainPolicy: "reject", Testing: true}, "sp= of shop.example or, in default, its p=; t=y lowers it by one step"},
+		{policy.DMARC{Domain: "shop.example"}, ""},
+	} {
+		c := goodCase()
+		c.Evidence.Auth.DMARC = tt.dmarc
+		if got := diagnosis.Diagnose(c).DMARC.Applied; got != tt.want {
+			t.Errorf("%+v: %s", tt.dmarc, got)
+		}
+	}
+}
+
+// TestQuestions holds which questions are said to matter, and for what.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	type q = diagnosis.Question
+	for _, tt := range []struct {
+		name   string
+		q      diagnosis.Question
+		change func(*policy.Evidence)
+		want   []string // None is a question without consequence.
+	}{
+		{"an address of the other family", q{Name: "mail.shop.example", Type: "AAAA", Answer: "2001:db8::1"}, nil, nil},
+		{"the peer's name", q{Name: "mail.shop.example", Type: "A", Answer: "192.0.2.10"}, nil, []string{"reverse DNS"}},
+		{"an included record", q{Name: "_spf.shop.example", Type: "TXT", Answer: "nxdomain"}, nil, []string{"SPF record that another one names"}},
+		{"a term of SPF", q{Name: "a.shop.example", Type: "A", Answer: "192.0.2.1"}, nil, []string{"SPF term"}},
+		{"a term without an answer", q{Name: "a.shop.example", Type: "A", Answer: "nodata"}, nil, nil},
+		{"one that breaks the record", q{Name: "a.shop.example", Type: "A", Answer: "nodata"}, func(e *policy.Evidence) { e.Auth.SPF.Result = policy.AuthPermError }, []string{"SPF term"}},
+		{"a step of the walk", q{Name: "_dmarc.bounces.shop.example", Type: "TXT", Answer: "nxdomain"}, nil, nil},
+		{"a step that found a record", q{Name: "_dmarc.bounces.shop.example", Type: "TXT", Answer: `"v=DMARC1; p=none"`}, nil, []string{"organisational domain"}},
+		{"a step that failed", q{Name: "_dmarc.example", Type: "TXT", Answer: "servfail"}, nil, []string{"DMARC"}},
+		{"the policy that is not there", q{Name: "_dmarc.shop.example", Type: "TXT", Answer: "nxdomain"}, func(e *policy.Evidence) { e.Auth.DMARC.PolicyDomain = "" }, []string{"DMARC policy"}},
+		{"the key of nobody", q{Name: "x._domainkey.shop.example", Type: "TXT", Answer: "nxdomain"}, nil, nil},
+		{"a key of the chain", q{Name: "a._domainkey.list.example", Type: "TXT", Answer: "nxdomain"}, func(e *policy.Evidence) {
+			e.Auth.ARC.Sets = []policy.ARCSet{{Domain: "list.example", Selector: "a"}}
+		}, []string{"ARC key of list.example"}},
+		{"the existence of the author domain", q{Name: "x.shop.example", Type: "MX", Answer: "nodata"}, func(e *policy.Evidence) {
+			e.Auth.DMARC.Domain, e.Auth.DMARC.Record = "x.shop.example", "v=DMARC1; p=none; np=reject"
+		}, []string{"whether the domain exists (np=)"}},
+	} {
+		c := goodCase()
+		if tt.change != nil {
+			tt.change(&c.Evidence)
+		}
+		c.Questions = append(c.Questions, tt.q)
+		d := diagnosis.Diagnose(c).DNS
+		i := slices.IndexFunc(d.Used, func(l diagnosis.Lookup) bool { return l.Question == tt.q })
+		switch {
+		case tt.want == nil && i >= 0:
+			t.Errorf("%s: matters for %v", tt.name, d.Used[i].For)
+		case tt.want != nil && (i < 0 || !slices.Equal(d.Used[i].For, tt.want)):
+			t.Errorf("%s: used are %+v", tt.name, d.Used)
+		}
+	}
+}

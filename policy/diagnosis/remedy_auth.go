@@ -1,0 +1,279 @@
+package diagnosis
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/doppelbox/doppelbox/policy"
+)
+
+// authentication is the remedy where nothing passes, or nothing that counts
+// for From: one remedy, as the same steps mend both.
+func authentication(c *Case, _ policy.Finding) remedy {
+	a := c.Evidence.Auth
+	author := clip(a.DMARC.Domain)
+	if author == "" {
+		return remedy{where: "From", do: step("Write one From field with one address; then sign with DKIM for its domain, or permit the peer in SPF of the envelope's.")}
+	}
+	m := remedy{where: "the domain of From, " + author}
+	m.signing(c, author)
+	s := diagnoseSPF(c.Evidence)
+	switch {
+	case s.SPF.Result == policy.AuthPass && !s.Alignment.Aligned:
+		m.do = append(m.do, step("Or use an envelope address at "+author+": SPF passes for "+s.SPF.Domain+", and that says nothing about From ("+s.Alignment.Summary+").")...)
+	case s.SPF.Result == policy.AuthPass:
+	case passedOn(c):
+		m.do = append(m.do, step("SPF cannot make up for that, as the mail was passed on.")...)
+	case !c.Evidence.Arrival.Peer.IsValid():
+		m.do = append(m.do, step("Say which address delivers the mail: without it SPF passes for nobody.")...)
+	default:
+		m.do = append(m.do, mendSPF(c))
+		if !s.Alignment.Aligned && s.SPF.Domain != "" {
+			m.do = append(m.do, step("That alone does not help From: "+s.Alignment.Summary+".")...)
+		}
+	}
+	m.do = append(m.do, step("If the mail is not one of "+author+"'s own, all this is as it should be, and there is nothing to mend.")...)
+	return m
+}
+
+// signing adds the steps that lead to a signature of the author domain.
+func (m *remedy) signing(c *Case, author string) {
+	var other *policy.DKIM
+	own := 0
+	for i, s := range c.Evidence.Auth.DKIM {
+		d := diagnoseDKIM(c.Evidence.Auth, s)
+		switch {
+		case d.Alignment.Aligned && s.Result != policy.AuthPass && own < maxMethods:
+			own++
+			mend := mendSignature(s)
+			mend.Do = "DKIM, selector " + clip(s.Selector) + " of " + clip(s.Domain) + ": " + mend.Do
+			m.do = append(m.do, mend)
+		case !d.Alignment.Aligned && s.Result == policy.AuthPass && other == nil:
+			other = &c.Evidence.Auth.DKIM[i]
+		}
+	}
+	switch {
+	case own > 0:
+	case other != nil:
+		m.do = append(m.do, step("Sign with d="+author+": the signature of "+clip(other.Domain)+" holds, and is "+align(c.Evidence.Auth, other.Domain, other.OrgDomain, c.Evidence.Auth.DMARC.StrictDKIM, "adkim").Summary+". A service that sends for you calls this custom or branded DKIM.", newKey(author)...)...)
+	default:
+		m.do = append(m.do, step("Sign with DKIM, d="+author+", with an RSA key of 2048 bits, and publish the key.", newKey(author)...)...)
+	}
+}
+
+// keyRecord is a key's record, its key to be filled in.
+const keyRecord = "v=DKIM1; k=rsa; p=<the public key in base64>"
+
+// signing is the remedy for mail without a signature that counts.
+func signing(c *Case, _ policy.Finding) remedy {
+	author := clip(c.Evidence.Auth.DMARC.Domain)
+	if author == "" {
+		return remedy{}
+	}
+	m := remedy{where: "the domain of From, " + author}
+	m.signing(c, author)
+	return m
+}
+
+// permitting is the remedy for mail that does not pass SPF.
+func permitting(c *Case, _ policy.Finding) remedy {
+	if !c.Evidence.Arrival.Peer.IsValid() {
+		return remedy{do: step("Say which address delivers the mail: without it SPF passes for nobody.")}
+	}
+	return remedy{where: clip(c.Evidence.Auth.SPF.Domain), do: []Step{mendSPF(c)}}
+}
+
+// narrowing is the remedy for a record that lets nearly everybody pass.
+func narrowing(c *Case, _ policy.Finding) remedy {
+	s := c.Evidence.Auth.SPF
+	m := remedy{where: clip(s.Domain)}
+	entry := clip(s.Mechanism)
+	m.do = step("Have the SPF record name your own senders in place of \"" + entry + "\", which lets nearly everybody pass.")
+	if peer := c.Evidence.Arrival.Peer.Unmap().WithZone(""); peer.IsValid() {
+		m.do[0].Write = zoneText(s.Domain, "v=spf1 "+addressTerm(peer)+" -all")
+	}
+	return m
+}
+
+// publishing is the remedy for a domain without a DMARC record that counts.
+func publishing(c *Case, _ policy.Finding) remedy {
+	domain := c.Evidence.Auth.DMARC.OrgDomain
+	if domain == "" {
+		domain = c.Evidence.Auth.DMARC.Domain
+	}
+	return remedy{where: "_dmarc." + clip(domain), do: step(
+		"Publish one record in the form of RFC 9989 4.7, such as this one, with your own policy and address for reports; p=none is enough for a start.", dmarcRecord(domain)...,
+	)}
+}
+
+// newKey writes the record of a key to be made; nothing for a domain that is
+// none.
+func newKey(domain string) []string {
+	if !isName(domain) {
+		return nil
+	}
+	return []string{"<selector>._domainkey." + domain + ". TXT \"" + keyRecord + "\""}
+}
+
+// passedOn says whether somebody passed the mail on, so that the peer is none of
+// the author's.
+func passedOn(c *Case) bool {
+	if c.Evidence.Arrival.Channel == policy.ChannelPOP {
+		return true
+	}
+	switch c.Evidence.Access.Pattern {
+	case policy.PatternAutoForward, policy.PatternMailingList, policy.PatternPOPFetch:
+		return true
+	}
+	return false
+}
+
+// signatureSteps say what to do about a signature that does not count, by its
+// reason (RFC 6376 6.1, RFC 8301).
+var signatureSteps = map[policy.Reason]string{
+	"signature-syntax":         "Mend the DKIM-Signature field: it does not keep to RFC 6376 3.5. Signers get this right, so look for what rewrites the field afterwards.",
+	"signature-version":        "Write v=1 into the DKIM-Signature field.",
+	"algorithm-unknown":        "Sign with a=rsa-sha256.",
+	"algorithm-weak":           "Sign with a=rsa-sha256: rsa-sha1 counts nowhere (RFC 8301 3.1).",
+	"canonicalization-unknown": "Sign with c=relaxed/relaxed.",
+	"query-unknown":            "Leave q= away, or write q=dns/txt.",
+	"too-many-signatures":      "Sign fewer times: only the first ten signatures are looked at.",
+	"key-weak":                 "Rotate the selector: make an RSA key of 2048 bits, publish it under a new selector, sign with it, and take the old record away some days later.",
+	"key-large":                "Rotate the selector to an RSA key of 2048 bits: this one is larger than verifiers take.",
+	"from-unsigned":            "Put From into h=: a signature that leaves it out says nothing about the author (RFC 6376 5.4).",
+	"auid-domain":              "Take i= away, or have it name the domain of d=, or one below if the key has no t=s.",
+	"no-key":                   "Publish the public key of this selector, or sign with a selector that has one.",
+	"key-several":              "Publish one key record at this name, and take the others away.",
+	"key-syntax":               "Publish the key record anew: what is there cannot be read.",
+	"key-revoked":              "Sign with another selector: the key of this one is revoked (p= is empty).",
+	"key-unusable":             "Publish a key record whose k=, h= and s= permit this signature, or leave those tags away.",
+	"dns":                      "Have the name servers of the domain answer: the key could not be looked up.",
+	"expired":                  "Give signatures more time in x=, or leave it away; and see that the clocks are right and that mail does not wait in a queue for longer.",
+	"body-length":              "Do not shorten the body after it is signed; and leave l= away.",
+	"body-hash":                "Sign last: something changes the body after it is signed. Look for footers, disclaimers, scanners and re-encoding on the way out.",
+	"signature":                "Sign last: something changes a signed field after it is signed, or the published key is not that of the signer. Compare the key in the record with the private key first.",
+}
+
+// mendSignature says what to do about a signature that does not count.
+func mendSignature(s policy.DKIM) Step {
+	m := Step{Do: signatureSteps[s.Reason]}
+	if m.Do == "" {
+		m.Do = "See to it that the signature verifies."
+	}
+	if s.Change == policy.ChangeFooter || s.Change == policy.ChangeSubject || s.Change == policy.ChangeReencoded {
+		m.Do += " Here it is proven what was done: " + strings.TrimPrefix(changeTexts[s.Change], "proven: ") + "."
+	}
+	switch s.Reason {
+	case "no-key":
+		if s.Result == policy.AuthNeutral { // So Gmail calls a kind of key that it does not know.
+			return Step{Do: "Add a signature with a=rsa-sha256 beside this one: Gmail does not evaluate Ed25519."}
+		}
+		m.Write = zoneText(keyName(s), keyRecord)
+	case "key-syntax":
+		m.Write = zoneText(keyName(s), keyRecord)
+	case "key-weak", "key-large", "key-revoked":
+		m.Write = newKey(s.Domain)
+	}
+	return m
+}
+
+// mendSPF says how the peer is permitted by the domain of the envelope.
+func mendSPF(c *Case) Step {
+	s, peer := c.Evidence.Auth.SPF, c.Evidence.Arrival.Peer.Unmap().WithZone("")
+	domain := clip(s.Domain)
+	switch {
+	case domain == "" && s.Identity == "helo":
+		return Step{Do: "Give HELO a name of your own: the envelope has no address, so SPF goes by that name."}
+	case domain == "":
+		return Step{Do: "Use an envelope address with a domain of your own: SPF goes by it."}
+	case s.Result == policy.AuthNone && s.Problem == "":
+		return Step{"Publish an SPF record for " + domain + ", with all its other senders added.", zoneText(s.Domain, "v=spf1 "+addressTerm(peer)+" ~all")}
+	case s.Result == policy.AuthPermError:
+		return Step{Do: "Mend the SPF record of " + domain + ", which no receiver can evaluate: " + clip(s.Problem) + "."}
+	case s.Result == policy.AuthTempError:
+		return Step{Do: "Have the name servers of " + domain + " answer: " + clip(s.Problem) + "."}
+	case s.Record == "" || len(s.Record) > maxValue:
+		return Step{Do: "If " + peer.String() + " is one of the senders of " + domain + ", permit it in the SPF record."}
+	}
+	return Step{"If " + peer.String() + " is one of the senders of " + domain + ", permit it: have the SPF record read so.", zoneText(s.Domain, permit(s.Record, peer))}
+}
+
+// permit adds an address to a record: as the first term, as the first that
+// matches decides (RFC 7208 4.6.2).
+func permit(record string, peer netip.Addr) string {
+	version, rest, _ := strings.Cut(record, " ")
+	return strings.TrimSpace(version + " " + addressTerm(peer) + " " + strings.TrimSpace(rest))
+}
+
+func addressTerm(peer netip.Addr) string {
+	if peer.Is4() {
+		return "ip4:" + peer.String()
+	}
+	return "ip6:" + peer.String()
+}
+
+// outage is the remedy where the DNS did not answer.
+func outage(c *Case, _ policy.Finding) remedy {
+	var list []string
+	for _, q := range c.Questions {
+		if failed(q) && len(list) < maxItems {
+			list = append(list, clip(q.Name)+" "+q.Type)
+		}
+	}
+	m := remedy{where: strings.Join(list, ", "), do: step("Have the name servers of these names answer; then the mail can come again.")}
+	if m.where == "" {
+		m.do = step("Have the name servers of the sender's domains answer; then the mail can come again.")
+	}
+	return m
+}
+
+// reverseName is the name under which the names of an address are (RFC 1035
+// 3.5, RFC 3596 2.5).
+func reverseName(a netip.Addr) string {
+	a = a.Unmap()
+	octets := a.AsSlice()
+	var labels []string
+	for i := len(octets) - 1; i >= 0; i-- {
+		if a.Is4() {
+			labels = append(labels, strconv.Itoa(int(octets[i])))
+		} else {
+			labels = append(labels, strconv.FormatUint(uint64(octets[i]&15), 16), strconv.FormatUint(uint64(octets[i]>>4), 16))
+		}
+	}
+	if a.Is4() {
+		return strings.Join(labels, ".") + ".in-addr.arpa"
+	}
+	return strings.Join(labels, ".") + ".ip6.arpa"
+}
+
+// naming is the remedy for reverse DNS.
+func naming(c *Case, _ policy.Finding) remedy {
+	peer := c.Evidence.Arrival.Peer.Unmap().WithZone("")
+	if !peer.IsValid() {
+		return remedy{}
+	}
+	name, typ := "<name>", "A"
+	if helo := c.Evidence.Arrival.HELO; isName(helo) {
+		name = strings.TrimSuffix(helo, ".")
+	}
+	if len(c.Evidence.Auth.ReverseDNS.Names) > 0 && isName(c.Evidence.Auth.ReverseDNS.Names[0]) {
+		name = c.Evidence.Auth.ReverseDNS.Names[0]
+	}
+	if peer.Is6() {
+		typ = "AAAA"
+	}
+	return remedy{
+		where: reverseName(peer),
+		do: step("Have whoever runs the network of "+peer.String()+" give it a name that leads back to it; HELO should give the same name.",
+			reverseName(peer)+". PTR "+name+".", name+". "+typ+" "+peer.String()),
+	}
+}
+
+// isName says whether a text is a domain name of two labels or more that can be
+// written into a zone as it is.
+func isName(s string) bool {
+	s = strings.TrimSuffix(strings.ToLower(s), ".")
+	return len(s) <= 253 && strings.Contains(s, ".") && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-._") == "" &&
+		!strings.Contains(s, "..") && !strings.HasPrefix(s, ".")
+}

@@ -1,0 +1,221 @@
+package diagnosis_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/diagnosis"
+	"github.com/doppelbox/doppelbox/receiver/mailauth"
+)
+
+// TestEveryReasonHasARepair holds that no failure is left out, today's or
+// tomorrow's: each has something wrong and something to do.
+func TestEveryReasonHasARepair(t *testing.T) {
+	t.Parallel()
+	for _, c := range []diagnosis.Case{goodCase(), refusedCase(), hostileCase(), {}} {
+		for _, check := range policy.Checks() {
+			for _, reason := range check.Reasons {
+				r := diagnosis.RepairOf(c, policy.Finding{Check: check.ID, Result: policy.Fail, Reason: reason})
+				if r.Wrong == "" || len(r.Steps) == 0 || r.Steps[0].Do == "" || len(r.Causes) != 1 {
+					t.Errorf("%s, %s: %+v", check.ID, reason, r)
+				}
+			}
+		}
+	}
+	r := diagnosis.RepairOf(goodCase(), policy.Finding{Check: "of-tomorrow", Reason: "unheard-of", Detail: "something is wrong"})
+	if r.Wrong != "something is wrong" || r.Steps[0].Do == "" {
+		t.Errorf("an unknown check gives %+v", r)
+	}
+}
+
+// TestRemediesAreOfChecks holds that the table names checks and reasons that
+// there are.
+func TestRemediesAreOfChecks(t *testing.T) {
+	t.Parallel()
+	for _, cause := range diagnosis.Remedied() {
+		i := slices.IndexFunc(policy.Checks(), func(c policy.Check) bool { return c.ID == cause.Check })
+		if i < 0 || !slices.Contains(policy.Checks()[i].Reasons, cause.Reason) {
+			t.Errorf("no check has %s, %s", cause.Check, cause.Reason)
+		}
+	}
+}
+
+// TestEverySignatureHasAStep holds the same for the reasons of DKIM.
+func TestEverySignatureHasAStep(t *testing.T) {
+	t.Parallel()
+	seen := map[string]policy.Reason{}
+	for _, reason := range []policy.Reason{
+		mailauth.ReasonSyntax, mailauth.ReasonVersion, mailauth.ReasonAlgorithm, mailauth.ReasonCanonical, mailauth.ReasonQuery,
+		mailauth.ReasonAlgorithmWeak, mailauth.ReasonKeyWeak, mailauth.ReasonKeyLarge, mailauth.ReasonFromUnsigned,
+		mailauth.ReasonAUID, mailauth.ReasonNoKey, mailauth.ReasonKeySeveral, mailauth.ReasonKeySyntax, mailauth.ReasonKeyRevoked,
+		mailauth.ReasonKeyUnusable, mailauth.ReasonDNS, mailauth.ReasonExpired, mailauth.ReasonBodyLength, mailauth.ReasonBodyHash, mailauth.ReasonSignature,
+	} {
+		c := goodCase() // Another signature passes, so that no check complains of this one.
+		c.Evidence.Auth.DKIM = append(c.Evidence.Auth.DKIM, c.Evidence.Auth.DKIM[0])
+		c.Evidence.Auth.DKIM[0].Result, c.Evidence.Auth.DKIM[0].Reason = policy.AuthPermError, reason
+		c.Evidence.Markup = policy.Markup{}
+		list := diagnosis.Diagnose(decided(c)).Repairs
+		i := slices.IndexFunc(list, func(r diagnosis.Repair) bool { return r.Causes[0] == diagnosis.Cause{Reason: reason} })
+		if i < 0 || list[i].Rank != diagnosis.RankAdvice || list[i].Where != "s1._domainkey.shop.example" {
+			t.Fatalf("%s: repairs are %+v", reason, list)
+		}
+		do := list[i].Steps[0].Do
+		if other, ok := seen[do]; ok {
+			t.Errorf("%s has the step of %s: %s", reason, other, do)
+		}
+		seen[do] = reason
+	}
+}
+
+// repairCases have one change to the good mail each, and the first repair.
+var repairCases = []struct {
+	name   string
+	change func(*diagnosis.Case)
+	rank   diagnosis.Rank
+	where  string
+	write  []string // Of all steps.
+}{
+	{"no name", func(c *diagnosis.Case) { c.Evidence.Auth.ReverseDNS = policy.ReverseDNS{Result: policy.AuthNone} },
+		diagnosis.RankAdvice, "10.2.0.192.in-addr.arpa", []string{"10.2.0.192.in-addr.arpa. PTR mail.shop.example.", "mail.shop.example. A 192.0.2.10"}},
+	{"no name, which a dial refuses", func(c *diagnosis.Case) {
+		c.Evidence.Auth.ReverseDNS = policy.ReverseDNS{Result: policy.AuthNone}
+		c.Evidence.Arrival.Peer, c.Evidence.Arrival.HELO = netip.MustParseAddr("2001:db8::1"), "[2001:db8::1]"
+		c.Evidence.Dials = policy.Dials{policy.DialReverseDNS: "reject"}
+	}, diagnosis.RankRefused, "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", []string{
+		"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR <name>.", "<name>. AAAA 2001:db8::1",
+	}},
+	{"hard fail", func(c *diagnosis.Case) {
+		nothingPasses(c, policy.AuthFail)
+		c.Evidence.Auth.SPF.Mechanism = "all"
+	}, diagnosis.RankRefused, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+		`bounces.shop.example. TXT "v=spf1 ip4:192.0.2.10 include:_spf.shop.example -all"`,
+	}},
+	{"no SPF record", func(c *diagnosis.Case) {
+		nothingPasses(c, policy.AuthNone)
+		c.Evidence.Auth.SPF.Record = ""
+	}, diagnosis.RankRefused, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+		`bounces.shop.example. TXT "v=spf1 ip4:192.0.2.10 ~all"`,
+	}},
+	{"a record longer than a string", func(c *diagnosis.Case) {
+		nothingPasses(c, policy.AuthSoftFail)
+		c.Evidence.Auth.SPF.Record = "v=spf1 " + strings.Repeat("ip4:198.51.100.99 ", 14) + "~all"
+	}, diagnosis.RankRefused, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+		`bounces.shop.example. TXT "v=spf1 ip4:192.0.2.10 ` + strings.TrimSpace(strings.Repeat("ip4:198.51.100.99 ", 13)) + `" " ip4:198.51.100.99 ~all"`,
+	}},
+	{"DNS outage", func(c *diagnosis.Case) {
+		nothingPasses(c, policy.AuthTempError)
+		c.Questions = []diagnosis.Question{{Name: "shop.example", Type: "TXT", Answer: "servfail"}}
+	}, diagnosis.RankDeferred, "shop.example TXT", nil},
+	{"quarantine", func(c *diagnosis.Case) {
+		c.Evidence.Auth.DMARC.Result, c.Evidence.Auth.DMARC.Policy = policy.AuthFail, "quarantine"
+	}, diagnosis.RankSpam, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+	}},
+	{"unregistered", func(c *diagnosis.Case) { c.Registry = nil },
+		diagnosis.RankWithheld, "the registration of noreply@shop.example", []string{"register noreply@shop.example actions=ConfirmAction"}},
+	{"a forward from an address that is not hers", func(c *diagnosis.Case) {
+		c.Evidence.Access = policy.Access{Pattern: policy.PatternAutoForward, Forward: &policy.Forward{Original: "user@acme.test"}}
+	}, diagnosis.RankWithheld, "the account alice@gmail.test", []string{"account alice@gmail.test sendas=user@acme.test"}},
+	{"fetched, though it would have been refused", func(c *diagnosis.Case) {
+		c.Evidence.Auth.DMARC.Result = policy.AuthFail
+		c.Evidence.Arrival = policy.Arrival{Channel: policy.ChannelPOP, Fetch: &policy.Fetch{Source: "old@isp.example"}}
+	}, diagnosis.RankSpam, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+	}},
+	{"no one-click", func(c *diagnosis.Case) {
+		c.Evidence.Markup.Unsubscribe.PostFields, c.Evidence.Markup.Unsubscribe.Post = 0, ""
+	}, diagnosis.RankUnsubscribe, "List-Unsubscribe-Post", []string{"List-Unsubscribe-Post: List-Unsubscribe=One-Click"}},
+	{"a mistake in the record of DMARC", func(c *diagnosis.Case) { c.Evidence.Auth.DMARC.Problem = "tag p= stands twice" }, diagnosis.RankAdvice, "_dmarc.shop.example", []string{`_dmarc.shop.example. TXT "v=DMARC1; p=none; rua=mailto:postmaster@shop.example"`}},
+	{"a sender whose names cannot be published", func(c *diagnosis.Case) {
+		nothingPasses(c, policy.AuthSoftFail)
+		c.Evidence.Auth.SPF.Domain, c.Evidence.Auth.DMARC.Domain = "x\nevil.example. A 192.0.2.1", "y\nevil.example. A 192.0.2.1"
+	}, diagnosis.RankRefused, "the domain of From, y\nevil.example. A 192.0.2.1", nil},
+}
+
+func nothingPasses(c *diagnosis.Case, spf policy.AuthResult) {
+	c.Evidence.Auth.SPF.Result, c.Evidence.Auth.DKIM = spf, nil
+	c.Evidence.Auth.DMARC.Result, c.Evidence.Auth.DMARC.Policy = policy.AuthFail, "none"
+}
+
+func TestRepairs(t *testing.T) {
+	t.Parallel()
+	if list := diagnosis.Diagnose(goodCase()).Repairs; slices.ContainsFunc(list, func(r diagnosis.Repair) bool { return r.Rank != diagnosis.RankBulk }) {
+		t.Errorf("a good mail has repairs: %+v", list)
+	}
+	for _, tt := range repairCases {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := goodCase()
+			tt.change(&c)
+			list := slices.DeleteFunc(diagnosis.Diagnose(decided(c)).Repairs, func(r diagnosis.Repair) bool { return r.Rank == diagnosis.RankBulk })
+			if len(list) == 0 {
+				t.Fatal("there is no repair")
+			}
+			var write []string
+			for _, s := range list[0].Steps {
+				write = append(write, s.Write...)
+			}
+			if r := list[0]; r.Rank != tt.rank || r.Where != tt.where || !slices.Equal(write, tt.write) {
+				t.Errorf("%s at %q, write\n%s\nwant %s at %q\n%s", r.Rank, r.Where, strings.Join(write, "\n"), tt.rank, tt.where, strings.Join(tt.write, "\n"))
+			}
+		})
+	}
+}
+
+// TestBulkRepairs holds that what only a bulk sender meets comes before advice,
+// and that it is a refusal for one.
+func TestBulkRepairs(t *testing.T) {
+	t.Parallel()
+	c := goodCase()
+	c.Evidence.Auth.DKIM, c.Evidence.Auth.DMARC = nil, policy.DMARC{Result: policy.AuthNone, Domain: "shop.example", OrgDomain: "shop.example"}
+	c.Evidence.Auth.ReverseDNS = policy.ReverseDNS{Result: policy.AuthNone}
+	for _, tt := range []struct {
+		bulk bool
+		want string
+	}{
+		{false, "unsubscribe bulk bulk advice"},
+		{true, "deferred deferred unsubscribe advice advice"},
+	} {
+		c.Evidence.Sender.Bulk = tt.bulk
+		d := diagnosis.Diagnose(decided(c))
+		var got []string
+		for _, r := range d.Repairs {
+			got = append(got, string(r.Rank))
+		}
+		if strings.Join(got, " ") != tt.want || d.Bulk.Is != tt.bulk || len(d.Bulk.Changes) == 0 {
+			t.Errorf("bulk %v: %s\n%s", tt.bulk, got, d.Text())
+		}
+	}
+}
+
+// TestRepairsInOrder holds the order, and that one repair stands for all that
+// it mends.
+func TestRepairsInOrder(t *testing.T) {
+	t.Parallel()
+	c := refusedCase()
+	c.Registry = nil
+	var got []string
+	for _, r := range diagnosis.Diagnose(decided(c)).Repairs {
+		if r.Rank != diagnosis.RankBulk {
+			got = append(got, fmt.Sprint(r.Rank, r.Causes))
+		}
+	}
+	want := []string{
+		"refused[{dmarc-policy dmarc-reject} {sender-aligned unaligned}]",
+		"withheld[{sender-registered unregistered}]",
+		"unsubscribe[{unsubscribe-present post-missing} {unsubscribe-post post-missing}]",
+		"unsubscribe[{unsubscribe-signed not-covered}]",
+		"advice[{reverse-dns ptr-mismatch}]",
+		"advice[{method-stated method-missing}]",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
