@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -253,18 +254,31 @@ func (s subject) from() Address {
 func (s subject) fromDomain() string { return s.from().Domain }
 
 func checkFromStatic(s subject) conclusion {
-	list := make([]string, 0, len(s.e.Header.From))
-	for _, a := range s.e.Header.From {
-		list = append(list, a.Addr)
-	}
-	facts := []Fact{fact("from", strings.Join(list, ", ")), factInt("fields", s.e.Header.FromFields)}
+	from := s.e.Header.From
+	facts := []Fact{fact("from", addressList(from)), factInt("fields", s.e.Header.FromFields)}
 	switch {
-	case len(list) == 0:
+	case len(from) == 0:
 		return fail("from-missing", "there is no From address", facts...)
-	case len(list) > 1 || s.e.Header.FromFields > 1:
+	case len(from) > 1 || s.e.Header.FromFields > 1:
 		return fail("from-several", "there are several From addresses or fields", facts...)
 	}
 	return pass("from-one", "From is one address", facts...)
+}
+
+// maxListed is how many addresses a fact names: it is made anew for every
+// action, and a header may have thousands.
+const maxListed = 10
+
+func addressList(all []Address) string {
+	list := make([]string, 0, maxListed+1)
+	for i, a := range all {
+		if i == maxListed {
+			list = append(list, "and "+strconv.Itoa(len(all)-i)+" more")
+			break
+		}
+		list = append(list, a.Addr)
+	}
+	return strings.Join(list, ", ")
 }
 
 // registration looks the sender up for the action at hand.
