@@ -34,7 +34,7 @@ func TestAdmit(t *testing.T) {
 		{"the connection, for ever", StageConnect, refused, no, nil, true, "connect"},
 		{"EHLO, and the session", StageHello, throttled, greeting, []step{{"EHLO client.example", later}}, true, "connect hello:client.example"},
 		{"EHLO, as if it had not been said", StageHello, refused, greeting, []step{
-			{"EHLO client.example", no}, {"HELO again.example", no}, {"MAIL FROM:<>", outOfSequence("EHLO/HELO first.")},
+			{"EHLO client.example", no}, {"HELO again.example", no}, {"MAIL FROM:<>", helloFirst},
 		}, false, "connect hello:client.example hello:again.example"},
 		{"MAIL, and the session", StageMail, throttled, greeting, []step{{"EHLO client.example", ehloReply}, {from.send, later}}, true,
 			"connect hello:client.example mail:client.example:a@sender.example"},

@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ func (w *wire) bdat(arg string) string {
 		}
 		// The message has failed as a whole; chunks already on their way get
 		// 503, as there is no transaction for them.
-		return w.feed("RSET\r\n", 250, replyTooLarge)
+		return w.feed("RSET\r\n", 250, replyTooLarge(total(w.body.size, size), w.server.opts.MaxSize))
 	}
 	w.chunked = true
 	w.setInMessage(true)
@@ -59,11 +60,14 @@ func (w *wire) outOfOrder() *Reply {
 	return nil
 }
 
+// total is a+b, or the largest number if that is too large for one.
+func total(a, b int64) int64 { return a + min(b, math.MaxInt64-a) }
+
 // drop reads n octets of a refused chunk. It is false if the session is over,
 // because they are too many or did not come in time.
 func (w *wire) drop(n int64) bool {
 	if n-w.server.opts.MaxSize > maxDropped {
-		w.hangUp(replyTooLarge)
+		w.hangUp(replyFarTooLarge)
 		return false
 	}
 	w.due = time.Now().Add(w.server.opts.MessageTimeout)

@@ -11,13 +11,19 @@ import (
 
 const (
 	// maxCommandLine is the longest command line, with its CRLF. RFC 5321
-	// 4.5.3.1.4 asks for 512 octets, and extensions for some dozens more each.
-	maxCommandLine = 2048
+	// 4.5.3.1.4 asks for 512 octets, and extensions for some dozens more each;
+	// this is go-smtp's limit.
+	maxCommandLine = 2000
 	// maxDroppedLine is how much of a longer one is read to find its end.
 	maxDroppedLine = 1 << 20
 	// maxFaults is how many commands that are no commands a session may send.
 	// Gmail's number is not known.
 	maxFaults = 10
+	// maxStrange is how many commands a session may send before it has said who
+	// it is, since its beginning or STARTTLS. Nobody can authenticate to an MX; but
+	// Gmail's "unauthenticated commands" are counted at the phase of EHLO
+	// (gmail-inbound.md 1.4). Gmail's number is not known.
+	maxStrange = 100
 	// maxIdle is how many commands a session may send without a message. It is
 	// far more than the RCPTs of any transaction, and keep-alives for hours.
 	// Gmail's number is not known.
@@ -34,6 +40,13 @@ func (w *wire) next() string {
 		if w.idle++; w.idle > maxIdle {
 			w.verb = ""
 			w.hangUp(replyExpired)
+			return ""
+		}
+	}
+	if !w.greeted {
+		if w.strange++; w.strange > maxStrange {
+			w.verb = ""
+			w.hangUp(replyStranger)
 			return ""
 		}
 	}
@@ -153,7 +166,13 @@ func (w *wire) hello(arg string) string {
 		w.hangUp(replyHeloEmpty)
 		return ""
 	case len(arg) > maxDomain || strings.ContainsFunc(arg, func(r rune) bool { return r <= ' ' || r > '~' }):
-		w.hangUp(replyHeloInvalid)
+		w.hangUp(replyHeloInvalid(arg))
+		return ""
+	case !w.greeted && w.in.Buffered() > 0:
+		// Sent before the client could know what we offer: EHLO must end a group
+		// of commands (RFC 2920 3.1). A transcript of Gmail, in the README of
+		// deer-hunt/ipsurv, has this reply. A later EHLO may be in their midst.
+		w.hangUp(replyViolation)
 		return ""
 	}
 	helo, esmtp := w.env.HELO, w.env.ESMTP
@@ -163,28 +182,19 @@ func (w *wire) hello(arg string) string {
 		w.answer(r)
 		return ""
 	}
-	w.greeted = true
+	w.greeted, w.strange = true, 0
 	line := w.feed("HELO client\r\n", 250, w.helloReply())
 	w.pending.plain = true
 	return line
 }
 
-// helloReply is Gmail's (gmail-inbound.md 1.1): HELO gets no capabilities.
+// helloReply is the one answer without session id (gmail-inbound.md 1.1).
 func (w *wire) helloReply() Reply {
 	o := &w.server.opts
 	if !w.env.ESMTP {
-		return Reply{Code: 250, Lines: []string{o.Hostname + " at your service"}}
+		return replyHELO(o.Hostname)
 	}
-	first := o.Hostname + " at your service"
-	if w.env.Peer.IsValid() {
-		first += ", [" + w.env.Peer.String() + "]"
-	}
-	lines := []string{first, "SIZE " + strconv.FormatInt(o.MaxSize, 10), "8BITMIME"}
-	if o.TLSConfig != nil && w.env.TLS == nil {
-		lines = append(lines, "STARTTLS")
-	}
-	lines = append(lines, "ENHANCEDSTATUSCODES", "PIPELINING", "CHUNKING", "SMTPUTF8")
-	return Reply{Code: 250, Lines: lines}
+	return replyEHLO(o.Hostname, w.env.Peer, o.MaxSize, o.TLSConfig != nil && w.env.TLS == nil)
 }
 
 // mail deals with MAIL (RFC 5321 4.1.1.2). A second one leaves the open
@@ -194,11 +204,8 @@ func (w *wire) mail(arg string) string {
 	case !w.greeted:
 		w.reply(replyHelloFirst)
 		return ""
-	case w.chunked:
-		w.reply(replyDuringChunks)
-		return ""
-	case w.open:
-		w.reply(replyNestedMail)
+	case w.open: // Perhaps with chunks already.
+		w.reply(replyBadSequence)
 		return ""
 	}
 	path, rest, ok := cutCommandPath(arg, "FROM:")
@@ -210,10 +217,10 @@ func (w *wire) mail(arg string) string {
 	addr, ok := reversePath(path, params.utf8)
 	switch {
 	case !ok:
-		w.reply(replyBadSender)
+		w.reply(replyBadSender(path))
 		return ""
 	case params.size > w.server.opts.MaxSize:
-		w.reply(replyTooLarge)
+		w.reply(replyTooLarge(params.size, w.server.opts.MaxSize))
 		return ""
 	}
 	w.draft = draft{addr: addr, mailParams: params}
@@ -230,7 +237,7 @@ func (w *wire) rcpt(arg string) string {
 		w.reply(replyMailFirst)
 		return ""
 	case w.chunked:
-		w.reply(replyDuringChunks)
+		w.reply(replyBadSequence)
 		return ""
 	}
 	path, rest, ok := cutCommandPath(arg, "TO:")
@@ -241,7 +248,7 @@ func (w *wire) rcpt(arg string) string {
 	addr, ok := forwardPath(path, w.env.UTF8)
 	switch {
 	case !ok:
-		w.reply(replyBadRcpt)
+		w.reply(replyBadRcpt(path))
 		return ""
 	case len(w.env.Rcpts) >= w.server.opts.MaxRecipients:
 		w.reply(replyTooManyRcpts)
@@ -259,7 +266,7 @@ func (w *wire) data() string {
 		w.reply(*refusal)
 		return ""
 	case w.chunked:
-		w.reply(replyDuringChunks)
+		w.reply(replyNoData)
 		return ""
 	}
 	return w.feed("DATA\r\n", 0, Reply{})

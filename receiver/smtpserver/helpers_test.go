@@ -277,9 +277,38 @@ func (c *memConn) SetDeadline(time.Time) error      { return nil }
 func (c *memConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *memConn) SetWriteDeadline(time.Time) error { return nil }
 
+// patient reads what a client says that waits for the answer to its first EHLO:
+// no Read goes beyond it.
+type patient struct {
+	in      io.Reader
+	rest    []byte
+	read    int
+	greeted bool
+}
+
+var helloLine = regexp.MustCompile(`(?i)(EHLO|HELO)[^\n]*\n`)
+
+func (r *patient) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		n, err := r.in.Read(p)
+		if n == 0 || r.greeted || r.read > maxCommandLine {
+			return n, err
+		}
+		r.read += n
+		r.rest = bytes.Clone(p[:n])
+	}
+	said := r.rest
+	if at := helloLine.FindIndex(said); at != nil && !r.greeted {
+		said, r.greeted = said[:at[1]], true
+	}
+	n := copy(p, said)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
 // converse says input to s and returns all that s says.
 func converse(s *Server, input io.Reader) string {
-	c := &memConn{in: input}
+	c := &memConn{in: &patient{in: input}}
 	s.ServeConn(c)
 	return c.out.String()
 }

@@ -27,7 +27,7 @@ func TestLastReplyOverTCP(t *testing.T) {
 			}
 			c.hello()
 			c.send("BDAT x LAST\r\n" + strings.Repeat("x", lingerOctets/2))
-			c.want("555 5.5.2 Syntax error, goodbye. ID - gsmtp")
+			c.want(syntaxBye)
 			if got, err := c.reply(); err != io.EOF {
 				t.Errorf("got %q, %v", got, err)
 			}
@@ -57,7 +57,7 @@ func hungUp(t *testing.T) (c *client, s *Server) {
 	c.send("BDAT 1\r\nx")
 	c.wantCode("250 2.0.0 ")
 	c.send("BDAT x\r\n")
-	c.wantCode("555 5.5.2 ")
+	c.wantCode("555-5.5.2 ")
 	return c, s
 }
 
@@ -147,7 +147,7 @@ func TestBusyServerDoesNotLinger(t *testing.T) {
 		c := &client{t: t, conn: near, in: bufio.NewReader(near)}
 		start := time.Now()
 		go s.ServeConn(halfPipe{far})
-		c.want("421 4.4.5 Server busy, try again later. ID - gsmtp")
+		c.want(busy)
 		c.wantEOF()
 		if d := time.Since(start); d != 0 {
 			t.Errorf("took %v", d)

@@ -55,7 +55,7 @@ func TestProxyHeader(t *testing.T) {
 				o.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 				o.Logger = logTo(&log)
 			})
-			conn := &memConn{in: strings.NewReader(tt.header + mail)}
+			conn := &memConn{in: &patient{in: strings.NewReader(tt.header + mail)}}
 			s.ServeConn(fromConn{conn, tcpAddr(tt.from)})
 			if tt.peer == "" {
 				if len(b.all()) != 0 {

@@ -14,7 +14,11 @@ import (
 	"testing/synctest"
 )
 
-const shutDown = "421 4.3.0 Temporary System Problem. Try again later. ID - gsmtp"
+const busy = "421-4.4.5 Server busy, try again later. For more information, go to\n" +
+	"421 4.4.5 " + helpPage + " ID - gsmtp"
+
+const shutDown = "421-4.3.0 Temporary System Problem. Try again later. For more information, go to\n" +
+	"421 4.3.0 " + helpPage + " ID - gsmtp"
 
 // TestShutdownTellsIdleClients: go-smtp alone waits for them until the context
 // ends, and then leaves them be; Close after that does nothing.
@@ -160,7 +164,7 @@ func TestMaxConnections(t *testing.T) {
 	first := dialAddr(t, addr)
 	first.wantCode("220")
 	second := dialAddr(t, addr)
-	second.want("421 4.4.5 Server busy, try again later. ID - gsmtp")
+	second.want(busy)
 	second.wantEOF()
 	first.cmd("NOOP", "250")
 }

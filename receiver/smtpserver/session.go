@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"strconv"
 
 	"github.com/emersion/go-smtp"
 )
@@ -59,7 +58,7 @@ func (s session) Data(io.Reader) error {
 	var r Reply
 	switch {
 	case w.body.size > w.server.opts.MaxSize:
-		r = replyTooLarge
+		r = replyTooLarge(w.body.size, w.server.opts.MaxSize)
 	case w.body.dropped:
 		r = replyNoRoom
 	default:
@@ -124,9 +123,7 @@ func (w *wire) deliver(raw []byte) (r Reply) {
 	}
 	r = w.server.opts.Backend.Deliver(w.server.ctx, w.env, raw)
 	if r.Code == 250 && r.Enhanced == "" && len(r.Lines) == 0 {
-		// Two spaces and Unix seconds (gmail-inbound.md 1.1).
-		at := strconv.FormatInt(w.server.opts.Now().Unix(), 10)
-		return Reply{Code: 250, Enhanced: "2.0.0", Lines: []string{"OK  " + at}}
+		return replyAccepted(w.server.opts.Now())
 	}
 	return w.checked(r)
 }

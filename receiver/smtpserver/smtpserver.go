@@ -35,8 +35,9 @@ type Backend interface {
 	// the session as it was. The envelope must be neither changed nor kept.
 	Admit(ctx context.Context, e *Envelope, at Stage) *Reply
 	// Rcpt says whether rcpt is accepted; nil is yes, in Gmail's words, and a
-	// 2xx Reply is yes in its own. A refusal has a 4xx or 5xx code. The envelope is that of the transaction so far, without
-	// rcpt: it must be neither changed nor kept.
+	// 2xx Reply is yes in its own. A refusal has a 4xx or 5xx code. The envelope
+	// is that of the transaction so far, without rcpt: it must be neither changed
+	// nor kept.
 	Rcpt(ctx context.Context, e *Envelope, rcpt string) *Reply
 	// Deliver takes a message for all recipients of the envelope and gives the
 	// one answer for all. It must have stored the message before it returns a

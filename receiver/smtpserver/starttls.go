@@ -12,15 +12,16 @@ func (w *wire) startTLS(arg string) {
 	switch config := w.server.opts.TLSConfig; {
 	case config == nil:
 		w.fault(replyUnimplemented)
+	case w.in.Buffered() > 0:
+		// Sent in the clear, to be run under TLS: it must not run at all. Nor
+		// under TLS, where no client has a reason.
+		w.hangUp(replyTLSPipelined)
 	case arg != "":
 		w.reply(replyTLSParameter)
 	case w.env.TLS != nil:
-		w.reply(replyAlreadyTLS)
+		w.reply(replyBadSequence)
 	case !w.greeted:
 		w.reply(replyHelloFirst)
-	case w.in.Buffered() > 0:
-		// Sent in the clear, to be run under TLS: it must not run at all.
-		w.hangUp(replyTLSPipelined)
 	default:
 		w.say(replyReadyForTLS, "")
 		w.handshake(config)
@@ -52,6 +53,6 @@ func (w *wire) handshake(config *tls.Config) {
 	w.rw = conn
 	w.in.Reset(source{w})
 	w.reset()
-	w.greeted = false
+	w.greeted, w.strange = false, 0
 	w.env.HELO, w.env.ESMTP, w.env.TLS = "", false, &state
 }

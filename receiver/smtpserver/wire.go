@@ -56,6 +56,7 @@ type wire struct {
 
 	verb    string // Of the command being dealt with.
 	faults  int    // Commands that were no commands.
+	strange int    // Commands before EHLO or HELO, since STARTTLS.
 	idle    int    // Commands since the last message.
 	greeted bool   // EHLO or HELO was said, and since STARTTLS.
 	env     Envelope
@@ -103,7 +104,7 @@ func (w *wire) serve() {
 	}))
 	lib.MaxLineLength = 0 // Message octets do not pass through go-smtp, and our lines are short.
 	lib.ErrorLog = errorLog{w.log}
-	w.feed("", 220, Reply{Code: 220, Lines: []string{w.server.opts.Hostname + " ESMTP"}})
+	w.feed("", 220, replyGreeting(w.server.opts.Hostname))
 	// Serve's error is that of the listener below, which ends with the wire.
 	_ = lib.Serve(&single{wire: w})
 	_ = lib.Shutdown(context.Background()) // Waits for go-smtp's goroutine.
@@ -238,7 +239,7 @@ func (w *wire) lost(err error) {
 	switch {
 	case w.over:
 	case errors.Is(err, errTooMuchData):
-		w.hangUp(replyTooLarge)
+		w.hangUp(replyFarTooLarge)
 	case errors.Is(err, errEndlessLine):
 		w.hangUp(replyLineTooLong)
 	case errors.Is(err, errStopping) || w.server.stopping():
