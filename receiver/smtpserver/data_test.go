@@ -2,16 +2,11 @@ package smtpserver
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
-
-	"github.com/doppelbox/doppelbox/testdata/conformance"
 )
 
 // decodeDots is a second opinion on readData, straight from RFC 5321 4.5.2. It
@@ -175,78 +170,4 @@ func (e *endless) Read(p []byte) (int, error) {
 		e.at = (e.at + m) % len(e.line)
 	}
 	return n, nil
-}
-
-// TestSmuggling puts sequences that some server somewhere takes for an end of
-// data into a message, followed by a second message. There must be one.
-func TestSmuggling(t *testing.T) {
-	t.Parallel()
-	var data struct {
-		Sequences []struct {
-			Seq  string `json:"seq"`
-			Repr string `json:"repr"`
-		} `json:"sequences"`
-	}
-	raw, err := os.ReadFile(conformance.Path(t, "malformed/smtp-smuggling/end-of-data-sequences.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(raw, &data); err != nil {
-		t.Fatal(err)
-	}
-	if len(data.Sequences) < 12 {
-		t.Fatalf("only %d sequences", len(data.Sequences))
-	}
-	dials := map[string]func(*testing.T, *Server) *client{"pipe": dialPipe, "tcp": dialTCP}
-	for _, seq := range data.Sequences {
-		for name, dial := range dials {
-			for _, pipelined := range []bool{false, true} {
-				for _, verb := range []string{"DATA", "BDAT"} {
-					t.Run(strings.Join([]string{seq.Repr, name, verb, strconv.FormatBool(pipelined)}, " "), func(t *testing.T) {
-						t.Parallel()
-						b := &box{}
-						c := dial(t, newServer(t, b, nil))
-						smuggle(t, c, b, seq.Seq, verb == "BDAT", pipelined)
-					})
-				}
-			}
-		}
-	}
-}
-
-func smuggle(t *testing.T, c *client, b *box, seq string, chunk, pipelined bool) {
-	t.Helper()
-	body := "Subject: one\r\n\r\nfirst" + seq + "MAIL FROM:<admin@trusted.example>\r\nRCPT TO:<victim@gmail.test>\r\nDATA\r\nSubject: two\r\n\r\nsecond\r\n"
-	want := body
-	if !chunk {
-		var ok bool
-		want, _, ok = decodeDots(body + ".\r\n")
-		if !ok || strings.Count(want, "Subject: two") != 1 {
-			t.Fatalf("the sequence is an end of data")
-		}
-	}
-	c.hello()
-	commands := []string{"MAIL FROM:<a@sender.example>\r\n", "RCPT TO:<victim@gmail.test>\r\n"}
-	codes := []string{"250", "250"}
-	if chunk {
-		commands = append(commands, "BDAT 5\r\n"+body[:5], "BDAT "+strconv.Itoa(len(body)-5)+" LAST\r\n"+body[5:])
-		codes = append(codes, "250", "250 2.0.0 OK  ")
-	} else {
-		commands = append(commands, "DATA\r\n", body+".\r\n")
-		codes = append(codes, "354", "250 2.0.0 OK  ")
-	}
-	commands, codes = append(commands, "QUIT\r\n"), append(codes, "221 2.0.0 ")
-	if pipelined {
-		c.send(strings.Join(commands, ""))
-	}
-	for i, code := range codes {
-		if !pipelined {
-			c.send(commands[i])
-		}
-		c.wantCode(code)
-	}
-	c.wantEOF()
-	if m := b.one(t); m.raw != want || m.From != "a@sender.example" {
-		t.Errorf("got %q, want %q", m.raw, want)
-	}
 }
