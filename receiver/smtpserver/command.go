@@ -182,7 +182,7 @@ func (w *wire) hello(arg string) string {
 		w.answer(r)
 		return ""
 	}
-	w.greeted, w.strange = true, 0
+	w.greeted = true
 	line := w.feed("HELO client\r\n", 250, w.helloReply())
 	w.pending.plain = true
 	return line
