@@ -45,5 +45,5 @@ func (w *wire) linger() {
 func (w *wire) armLinger() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.stage == serving && w.sock.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil
+	return w.course == serving && w.sock.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil
 }

@@ -22,7 +22,7 @@ type Server struct {
 	cancel context.CancelFunc
 
 	mu        sync.Mutex // Protects what follows.
-	stage     stage
+	course    course
 	listeners map[net.Listener]struct{}
 	wires     map[*wire]struct{}
 	held      int64         // Octets of messages that count against Options.MaxHeld.
@@ -32,13 +32,13 @@ type Server struct {
 	spares  sync.Pool  // Of *[maxPiece]byte. Garbage would outweigh what is held.
 }
 
-// stage says how far a server is on its way to an end.
-type stage int
+// course says how far a server is on its way to an end.
+type course int
 
 const (
-	serving  stage = iota
-	draining       // Connections end at the next command; messages under way are finished.
-	closing        // Connections end at the next read.
+	serving  course = iota
+	draining        // Connections end at the next command; messages under way are finished.
+	closing         // Connections end at the next read.
 )
 
 // New returns a server that serves nothing yet.
@@ -65,7 +65,7 @@ func (s *Server) Serve(l net.Listener) error {
 	defer conns.Wait()
 	defer l.Close()
 	s.mu.Lock()
-	if s.stage != serving {
+	if s.course != serving {
 		s.mu.Unlock()
 		return nil
 	}
@@ -129,7 +129,7 @@ func (s *Server) ServeConn(c net.Conn) {
 func (s *Server) add(w *wire) (full, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stage != serving {
+	if s.course != serving {
 		return false, false
 	}
 	s.wires[w] = struct{}{}
@@ -145,7 +145,7 @@ func (s *Server) remove(w *wire) {
 
 // checkDrained closes drained if it is time. s.mu is held.
 func (s *Server) checkDrained() {
-	if s.stage == serving || len(s.wires) > 0 {
+	if s.course == serving || len(s.wires) > 0 {
 		return
 	}
 	select {
@@ -173,7 +173,7 @@ func (s *Server) hold(n int64) bool {
 func (s *Server) stopping() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stage != serving
+	return s.course != serving
 }
 
 // Shutdown stops accepting, tells clients that are not sending a message 421,
@@ -218,11 +218,11 @@ func (s *Server) Close() error {
 	return err
 }
 
-// stop moves the server to a later stage, and every connection with it.
-func (s *Server) stop(st stage) error {
+// stop moves the server further on its course, and every connection with it.
+func (s *Server) stop(c course) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stage = max(s.stage, st)
+	s.course = max(s.course, c)
 	var errs []error
 	for l := range s.listeners {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -231,7 +231,7 @@ func (s *Server) stop(st stage) error {
 	}
 	clear(s.listeners)
 	for w := range s.wires {
-		w.stop(s.stage)
+		w.stop(s.course)
 	}
 	s.checkDrained()
 	return errors.Join(errs...)

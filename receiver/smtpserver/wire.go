@@ -66,7 +66,7 @@ type wire struct {
 	body    body  // Its message.
 
 	mu        sync.Mutex // Protects what follows, and the deadline against it.
-	stage     stage
+	course    course
 	inMessage bool // The client is in the middle of a message.
 }
 
@@ -119,7 +119,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 	w.settle()
 	for !w.over {
-		// Commands already read would run without another look at the stage.
+		// Commands already read would run without another look at the course.
 		if w.ending() {
 			w.lost(errStopping)
 			break
@@ -292,7 +292,7 @@ func (w *wire) armWrite() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	timeout := w.server.opts.IdleTimeout
-	if w.stage != serving {
+	if w.course != serving {
 		timeout = goodbyeTimeout
 	}
 	return w.sock.SetWriteDeadline(time.Now().Add(timeout))
@@ -300,7 +300,7 @@ func (w *wire) armWrite() error {
 
 // mustEnd reports whether the session may not read on. w.mu is held.
 func (w *wire) mustEnd() bool {
-	return w.stage == closing || w.stage == draining && !w.inMessage
+	return w.course == closing || w.course == draining && !w.inMessage
 }
 
 func (w *wire) ending() bool {
@@ -321,10 +321,10 @@ func (w *wire) setInMessage(in bool) {
 }
 
 // stop wakes the session if it is reading and must not. The server calls it.
-func (w *wire) stop(st stage) {
+func (w *wire) stop(c course) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stage = st
+	w.course = c
 	// The errors would be those of a connection already closed.
 	if w.mustEnd() {
 		_ = w.sock.SetReadDeadline(time.Unix(1, 0))
