@@ -105,6 +105,23 @@ func TestAdmitLater(t *testing.T) {
 	}
 }
 
+// TestAdmitNeverAgain: who is refused at EHLO may ask again, but not for ever.
+func TestAdmitNeverAgain(t *testing.T) {
+	t.Parallel()
+	b := &box{onAdmit: func(_ context.Context, _ *Envelope, at Stage) *Reply {
+		if at == StageHello {
+			return &Reply{450, "4.7.0", []string{"Not now."}}
+		}
+		return nil
+	}}
+	c := dialPipe(t, newServer(t, b, nil))
+	for range maxStrange {
+		c.cmd("EHLO client.example", "450 4.7.0 ")
+	}
+	c.cmd("EHLO client.example", "554-5.7.0 ")
+	c.wantEOF()
+}
+
 // TestAdmitUnderTLS: what was said before STARTTLS is not known any more.
 func TestAdmitUnderTLS(t *testing.T) {
 	t.Parallel()

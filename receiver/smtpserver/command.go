@@ -37,23 +37,15 @@ var errEndlessLine = errors.New("smtpserver: command line without end")
 func (w *wire) next() string {
 	if !w.inMessage { // Between chunks the message's limits hold.
 		w.due = time.Time{}
-		if w.idle++; w.idle > maxIdle {
-			w.verb = ""
-			w.hangUp(replyExpired)
-			return ""
-		}
-	}
-	if !w.greeted {
-		if w.strange++; w.strange > maxStrange {
-			w.verb = ""
-			w.hangUp(replyStranger)
-			return ""
-		}
 	}
 	line, long, err := w.readLine()
 	if err != nil {
 		w.verb = ""
 		w.lost(err)
+		return ""
+	}
+	if r := w.tooMany(); r != nil {
+		w.hangUp(*r)
 		return ""
 	}
 	text, crlf := strings.CutSuffix(string(line), "\r\n")
@@ -75,6 +67,21 @@ func (w *wire) next() string {
 		return w.command(strings.TrimRight(arg, " "))
 	}
 	return ""
+}
+
+// tooMany counts a command, and says how the session ends if it is one too many.
+func (w *wire) tooMany() *Reply {
+	if !w.inMessage {
+		if w.idle++; w.idle > maxIdle {
+			return &replyExpired
+		}
+	}
+	if !w.greeted {
+		if w.strange++; w.strange > maxStrange {
+			return &replyStranger
+		}
+	}
+	return nil
 }
 
 // readLine reads a line with its line end; it is valid until the next read. Of

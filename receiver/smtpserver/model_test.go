@@ -60,6 +60,12 @@ func (m *model) pipelined() bool { return m.in != "" && len(m.in) <= m.ahead }
 
 func (m *model) run() {
 	for !m.over {
+		i := strings.IndexByte(m.in, '\n')
+		if i < 0 {
+			return
+		}
+		line := m.in[:i+1]
+		m.in = m.in[i+1:]
 		if !m.chunked {
 			if m.idle++; m.idle > maxIdle {
 				m.end("421 4.7.0")
@@ -72,12 +78,6 @@ func (m *model) run() {
 				return
 			}
 		}
-		i := strings.IndexByte(m.in, '\n')
-		if i < 0 {
-			return
-		}
-		line := m.in[:i+1]
-		m.in = m.in[i+1:]
 		m.line(line)
 	}
 }

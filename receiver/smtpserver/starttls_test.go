@@ -2,6 +2,8 @@ package smtpserver
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -123,6 +125,24 @@ func TestStartTLSNoHandshake(t *testing.T) {
 	// What comes is a TLS alert, if anything: not a reply.
 	if got, _ := io.ReadAll(c.in); strings.Contains(string(got), "250") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestFailedHandshakeIsLogged, without what the client sent, and there is nothing
+// more to it: neither a reply nor a call of the Backend.
+func TestFailedHandshakeIsLogged(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	asked := 0
+	b := &box{onAdmit: func(context.Context, *Envelope, Stage) *Reply { asked++; return nil }}
+	s := newServer(t, b, func(o *Options) { o.TLSConfig, o.Logger = testTLS(t).server, logTo(&log) })
+	got := converse(s, io.MultiReader(strings.NewReader("EHLO c\r\nSTARTTLS\r\n"), strings.NewReader("EHLO s3cret\r\nNOOP\r\n")))
+	_, rest, _ := strings.Cut(got, "220 2.0.0 Ready to start TLS\r\n")
+	if strings.Contains(rest, "gsmtp") || asked != 2 {
+		t.Errorf("said %q, asked %d times", rest, asked)
+	}
+	if !strings.Contains(log.String(), "in TLS handshake") || strings.Contains(log.String(), "s3cret") {
+		t.Errorf("log:\n%s", log.String())
 	}
 }
 
