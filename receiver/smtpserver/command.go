@@ -177,8 +177,9 @@ func (w *wire) hello(arg string) string {
 		return ""
 	case !w.greeted && w.in.Buffered() > 0:
 		// Sent before the client could know what we offer: EHLO must end a group
-		// of commands (RFC 2920 3.1). A transcript of Gmail, in the README of
-		// deer-hunt/ipsurv, has this reply. A later EHLO may be in their midst.
+		// of commands (RFC 2920 3.1). A transcript of Gmail's MX has this reply
+		// (github.com/deer-hunt/ipsurv, docs/ipsend-cmd). A later EHLO may be in
+		// their midst.
 		w.hangUp(replyViolation)
 		return ""
 	}

@@ -9,7 +9,8 @@
 //
 // The dialogue's state is kept by go-smtp. Between it and the connection
 // stands a wire: it hands go-smtp one checked command at a time, reads the
-// octets of messages itself, and words the replies.
+// octets of messages itself, and words the replies. Those that no Backend gives
+// are listed by Replies.
 package smtpserver
 
 import (
