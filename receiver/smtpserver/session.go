@@ -88,11 +88,12 @@ func status(code int) error {
 // admit asks the Backend whether the session may go on; 2xx is yes.
 func (w *wire) admit(at Stage) (r Reply) {
 	defer w.recoverTo(&r)
-	switch refusal := w.server.opts.Backend.Admit(w.server.ctx, &w.env, at); {
+	refusal := w.server.opts.Backend.Admit(w.server.ctx, &w.env, at)
+	switch {
 	case refusal == nil:
 		return replyOK
 	case refusal.class() == 2:
-		return w.checked(Reply{}) // Nobody would say its words.
+		return w.invalid(*refusal) // Nobody would say its words.
 	default:
 		return w.checked(*refusal)
 	}
@@ -133,6 +134,11 @@ func (w *wire) checked(r Reply) Reply {
 	if r.final() {
 		return r
 	}
+	return w.invalid(r)
+}
+
+// invalid is what is said in place of a Backend's r.
+func (w *wire) invalid(r Reply) Reply {
 	w.log.Error("backend gave no valid reply", "session", w.env.Session, "verb", w.verb, "code", r.Code)
 	return replySystemProblem
 }
