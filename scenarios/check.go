@@ -139,6 +139,9 @@ func checkSink(s Step) *mistake {
 	if s.has("to") && s.has("code") {
 		return &mistake{col: s.Col, msg: "a sink with to= answers with its own code"}
 	}
+	if s.has("to") && s.has("tls") {
+		return &mistake{col: s.Col, msg: "a sink with to= has its own TLS"}
+	}
 	return nil
 }
 

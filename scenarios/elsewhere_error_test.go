@@ -15,6 +15,7 @@ func TestElsewhereStepErrors(t *testing.T) {
 		{"sink acme.test to=localhost:25", `1:19: "localhost:25" is not an IP address and port such as 127.0.0.1:8443`},
 		{"sink acme.test code=451", `1:21: unknown value "451"; did you mean "450"?`},
 		{"  sink acme.test to=127.0.0.1:25 code=250", "1:3: a sink with to= answers with its own code"},
+		{"  sink acme.test to=127.0.0.1:25 tls=none", "1:3: a sink with to= has its own TLS"},
 
 		{"popserver", "1:10: popserver needs ADDRESS"},
 		{"popserver isp.example", `1:11: "isp.example" is not an address: it has no @`},

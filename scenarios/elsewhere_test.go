@@ -54,6 +54,21 @@ advance 2h
 expect outgoing.0.attempts == 4
 expect outgoing.0.state == sent
 `},
+		{"sink without STARTTLS", world + `sink acme.test tls=none
+account alice@gmail.test forward=x@acme.test
+` + deliver + `expect outgoing.0.state == sent
+expect outgoing.0.tls == starttls-not-supported
+expect outgoing.0.tls.policy == no-policy-found
+expect outgoing.0.tls.host == mx.acme.test
+sink acme.test tls=name
+` + deliver + `expect outgoing.1.tls == certificate-host-mismatch
+sink acme.test tls=untrusted
+` + deliver + `expect outgoing.2.tls == certificate-not-trusted
+expect outgoing.2.tls.problem exists
+sink acme.test
+` + deliver + `expect outgoing.3.tls == pass
+expect outgoing.3.tls.problem not exists
+`},
 		{"no sink", world + "account alice@gmail.test forward=x@acme.test\n" + deliver + `expect outgoing.0.state == withheld
 expect outgoing.0.problem contains host-not-routed
 expect outgoing.0.attempts == 1

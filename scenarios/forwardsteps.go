@@ -127,6 +127,9 @@ func (r *Runner) sink(s Step) error {
 		}
 		sink.Code = n
 	}
+	if word, ok := s.Get("tls"); ok {
+		sink.TLS = provider.SinkTLS(word)
+	}
 	return r.p.AddSink(sink)
 }
 

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -51,6 +52,12 @@ func (r *Runner) outsidePaths(ctx context.Context, p *paths) error {
 		p.count(prefix+".attempts", o.Attempts)
 		p.some(prefix+".via", o.Via)
 		p.some(prefix+".problem", o.Problem)
+		for _, s := range o.Sessions[max(0, len(o.Sessions)-1):] {
+			p.add(prefix+".tls", cmp.Or(s.Result, "pass"))
+			p.add(prefix+".tls.host", s.Host)
+			p.add(prefix+".tls.policy", s.Policy.Type)
+			p.some(prefix+".tls.problem", s.Problem)
+		}
 		var names []string
 		for _, f := range message.Parse(o.Raw).Fields {
 			if name := strings.ToLower(f.Name); !slices.Contains(names, name) {

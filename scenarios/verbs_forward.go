@@ -17,9 +17,11 @@ func elsewhereVerbs() []Verb {
 			Keys: []Param{
 				{Key: "to", Name: "ADDR:PORT", Form: FormAddrPort},
 				{Key: "code", Name: "CODE", Values: []string{"250", "450", "550"}},
+				{Key: "tls", Values: []string{"none", "untrusted", "name"}},
 			},
 			Doc: "Takes the provider's own mail to a domain: forwards and confirmations. With to it goes by SMTP to that server; else to one within " +
-				"the process, which answers with the code. Mail to a domain without sink goes nowhere.",
+				"the process, which answers with the code. With tls that one has no STARTTLS, or a certificate of an unknown authority or for another name. " +
+				"Mail to a domain without sink goes nowhere.",
 			Example: "sink acme.test code=450",
 			check:   checkSink,
 		},

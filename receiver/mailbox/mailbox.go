@@ -136,6 +136,35 @@ type Outgoing struct {
 	Reply    string        `json:"reply,omitempty"` // The last answer of the server, with its codes.
 	Problem  string        `json:"problem,omitempty"`
 	Attempts int           `json:"attempts"`
+	// Sessions are the connections that were made for it, oldest first.
+	Sessions []TLSSession `json:"sessions,omitempty"`
+}
+
+// TLSSession is one connection to a server that takes outgoing mail, as TLS
+// reports tell of it (RFC 8460).
+type TLSSession struct {
+	At   time.Time  `json:"at"`            // The provider's clock.
+	From netip.Addr `json:"from,omitzero"` // The provider's address.
+	Host string     `json:"host"`          // The MX host that the server had to be.
+	Addr netip.Addr `json:"addr,omitzero"` // Its address; invalid within the process.
+	// TLS is as in policy.Arrival; empty if mail went, or would have gone,
+	// without.
+	TLS string `json:"tls,omitempty"`
+	// Result is a result type of RFC 8460 4.3, such as "starttls-not-supported" or
+	// "certificate-host-mismatch"; empty is success.
+	Result  string    `json:"result,omitempty"`
+	Problem string    `json:"problem,omitempty"` // The same for people.
+	Policy  TLSPolicy `json:"policy"`
+}
+
+// TLSPolicy is what a domain asks of TLS for mail to it.
+type TLSPolicy struct {
+	// Type is a policy type of RFC 8460 4.4: "sts" or "no-policy-found".
+	Type string `json:"type"`
+	// Lines are those of an MTA-STS policy (RFC 8461 3.2), and Hosts its patterns
+	// of MX hosts; none if it could not be had.
+	Lines []string `json:"lines,omitempty"`
+	Hosts []string `json:"hosts,omitempty"`
 }
 
 // OutgoingKind says why a mail is sent.

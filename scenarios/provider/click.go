@@ -218,15 +218,10 @@ func (w *World) dispatching() (*dispatcher.Dispatcher, error) {
 	if d := w.dispatch.Load(); d != nil {
 		return d, nil
 	}
-	roots := x509.NewCertPool()
-	if w.roots != nil {
-		others, err := w.roots()
-		if err != nil {
-			return nil, err
-		}
-		roots = others.Clone()
+	roots, err := w.trusted()
+	if err != nil {
+		return nil, err
 	}
-	roots.AppendCertsFromPEM(w.ca.PEM())
 	d, err := dispatcher.New(dispatcher.Options{
 		Now: w.clock.Now, Guard: w.guard, RootCAs: roots, Logger: w.log,
 		OnAttempt: w.recordAttempt, OnDone: w.recordDone,
@@ -242,6 +237,27 @@ func (w *World) dispatching() (*dispatcher.Dispatcher, error) {
 		})
 	}
 	return d, nil
+}
+
+// trusted returns the authorities that are trusted at services and at servers
+// outside of the process. They are read when they are first needed.
+func (w *World) trusted() (*x509.CertPool, error) {
+	w.trusting.Lock()
+	defer w.trusting.Unlock()
+	if w.trust != nil {
+		return w.trust, nil
+	}
+	roots := x509.NewCertPool()
+	if w.roots != nil {
+		others, err := w.roots()
+		if err != nil {
+			return nil, err
+		}
+		roots = others.Clone()
+	}
+	roots.AppendCertsFromPEM(w.ca.PEM())
+	w.trust = roots
+	return roots, nil
 }
 
 // recordAttempt stores an attempt beside its click.

@@ -108,8 +108,7 @@ func arrivalOf(e *smtpserver.Envelope) policy.Arrival {
 		a.Socket = e.Socket
 	}
 	if e.TLS != nil {
-		// Gmail writes the version with an underscore (gmail-inbound.md 3.1).
-		a.TLS = strings.ReplaceAll(strings.ReplaceAll(tls.VersionName(e.TLS.Version), " ", ""), ".", "_")
+		a.TLS = tlsVersion(e.TLS.Version)
 		a.Cipher = tls.CipherSuiteName(e.TLS.CipherSuite)
 	}
 	return a

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/doppelbox/doppelbox/policy/message"
 	"github.com/doppelbox/doppelbox/receiver/mailauth"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
+	"github.com/doppelbox/doppelbox/receiver/smtpserver"
 )
 
 // outgoingRetries is how long after each failed attempt the next one is due.
@@ -174,17 +177,19 @@ func (w *World) attempt(ctx context.Context, p *Provider, row *mailbox.Outgoing)
 		row.State, row.Problem = mailbox.OutgoingFailed, err.Error()
 		return false
 	}
-	conn, via, config, err := w.exit(ctx, p, message.DomainOf(row.To))
-	if errors.Is(err, errNotRouted) {
+	domain := message.DomainOf(row.To)
+	out, err := w.exit(ctx, p, domain)
+	if err != nil {
 		row.State, row.Problem = mailbox.OutgoingWithheld, err.Error()
 		return false
 	}
-	row.Via = via
-	if err != nil {
-		row.Problem = err.Error()
-		return true
+	row.Via = out.via
+	mail := Mail{HELO: p.outgoingHost(), From: row.From, To: []string{row.To}, Raw: row.Raw}
+	reply, session, err := w.hand(ctx, p, out, mail)
+	if session != nil {
+		// A new list: rows that were handed out keep the one they have.
+		row.Sessions = append(slices.Clone(row.Sessions), *session)
 	}
-	reply, err := Send(ctx, conn, Mail{HELO: p.outgoingHost(), From: row.From, To: []string{row.To}, TLS: config, Raw: row.Raw})
 	if err != nil {
 		row.Problem = err.Error()
 		return true
@@ -260,23 +265,66 @@ func (p *Provider) publishSender(ctx context.Context) error {
 // test must not write to strangers.
 var errNotRouted = errors.New("host-not-routed: the domain is of no provider of this world, and no sink takes its mail")
 
-// exit connects to where the mail of a domain goes: to a provider of the world,
-// to a sink, or nowhere. What goes on within the process uses TLS.
-func (w *World) exit(ctx context.Context, p *Provider, domain string) (net.Conn, string, *tls.Config, error) {
+// way is where the mail of a domain goes.
+type way struct {
+	domain string
+	via    string // For people.
+	host   string // The name of the MX host, which its certificate has to have.
+	dial   func(ctx context.Context) (net.Conn, error)
+	// inside says that the server is in the process: its certificate is of the
+	// world's authority.
+	inside bool
+}
+
+// exit says where the mail of a domain goes: to a provider of the world, to a
+// sink, or nowhere.
+func (w *World) exit(ctx context.Context, p *Provider, domain string) (way, error) {
 	if other, ok := w.Provider(domain); ok {
-		client, server := net.Pipe()
-		if !w.begin(func() { other.smtp.ServeConn(&pipeConn{Conn: server, peer: peerAddr(p.outgoingAddress())}) }) {
-			return nil, "", nil, ErrClosed
-		}
-		return &pipeConn{Conn: client, peer: pipeAddr("in-process")}, other.hostname(), w.clientTLS(other.hostname()), nil
+		return way{
+			domain: domain, via: other.hostname(), host: other.hostname(), inside: true,
+			dial: func(context.Context) (net.Conn, error) { return w.pipe(p.outgoingAddress(), other.smtp) },
+		}, nil
 	}
 	w.mu.Lock()
 	s := w.sinks[domain]
 	w.mu.Unlock()
 	if s == nil {
-		return nil, "", nil, errNotRouted
+		return way{}, errNotRouted
 	}
-	return s.dial(ctx, w, p.outgoingAddress())
+	return s.way(ctx, w, p.outgoingAddress()), nil
+}
+
+// pipe connects to a server in the process, as a client at an address.
+func (w *World) pipe(from netip.Addr, to *smtpserver.Server) (net.Conn, error) {
+	client, server := net.Pipe()
+	if !w.begin(func() { to.ServeConn(&pipeConn{Conn: server, peer: peerAddr(from)}) }) {
+		return nil, ErrClosed
+	}
+	// Who refuses a certificate has to say so to a server that may still wait for
+	// the rest of what it says to be read: a pipe holds nothing, but this does.
+	return &pipeConn{Conn: readAhead{client, bufio.NewReaderSize(client, pipeBuffer)}, peer: pipeAddr("in-process")}, nil
+}
+
+// pipeBuffer is larger than what a TLS server writes at once in a handshake.
+const pipeBuffer = 64 << 10
+
+// readAhead is a connection of which all is read that is offered.
+type readAhead struct {
+	net.Conn
+	buffered *bufio.Reader
+}
+
+// Read implements net.Conn.
+func (c readAhead) Read(b []byte) (int, error) { return c.buffered.Read(b) }
+
+// mxHost is the best MX host of a domain; without one, otherwise.
+func (w *World) mxHost(ctx context.Context, domain, otherwise string) string {
+	if list, err := w.resolver.LookupMX(ctx, domain); err == nil && len(list) > 0 {
+		if host := strings.ToLower(strings.TrimSuffix(list[0].Host, ".")); host != "" {
+			return host
+		}
+	}
+	return otherwise
 }
 
 // clientTLS is how the provider's own clients verify a server of the world.

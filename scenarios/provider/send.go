@@ -26,7 +26,22 @@ type Mail struct {
 	// TLS, if not nil, is used with STARTTLS, which the server must offer.
 	TLS *tls.Config
 	Raw []byte // Sent byte for byte but for dot-stuffing; CRLF is added at its end if missing.
+
+	use *tlsUse // With TLS: uses it only if the server offers it, and notes what came of it.
 }
+
+// tlsUse is how TLS went in a session.
+type tlsUse struct {
+	required bool // Without it nothing is sent.
+	asked    bool // The server has said whether it offers it.
+	offered  bool
+	state    *tls.ConnectionState // Nil unless the handshake succeeded.
+	err      error                // Why it did not.
+}
+
+// errNoSTARTTLS is the end of a session that needs TLS with a server that has
+// none.
+var errNoSTARTTLS = errors.New("the server does not offer STARTTLS")
 
 // Reply is what a server answered last: to the message, or to the command that
 // it refused.
@@ -94,15 +109,8 @@ func (d *dialogue) session(m Mail) error {
 	if err := d.command("EHLO", 250, "EHLO %s", helo); err != nil {
 		return err
 	}
-	if m.TLS != nil {
-		if err := d.command("STARTTLS", 220, "STARTTLS"); err != nil {
-			return err
-		}
-		d.conn = tls.Client(d.conn, m.TLS)
-		d.text = textproto.NewConn(d.conn)
-		if err := d.command("EHLO", 250, "EHLO %s", helo); err != nil {
-			return err
-		}
+	if err := d.startTLS(m, helo); err != nil {
+		return err
 	}
 	if err := d.command("MAIL", 250, "MAIL FROM:<%s>", m.From); err != nil {
 		return err
@@ -122,6 +130,48 @@ func (d *dialogue) session(m Mail) error {
 		return err
 	}
 	return d.read("DATA", 250)
+}
+
+// startTLS goes over to TLS, as the mail wants it.
+func (d *dialogue) startTLS(m Mail, helo string) error {
+	if m.TLS == nil {
+		return nil
+	}
+	use := m.use
+	if use == nil {
+		use = &tlsUse{}
+		if err := d.command("STARTTLS", 220, "STARTTLS"); err != nil {
+			return err
+		}
+	} else if err := d.askTLS(use); err != nil || !use.offered {
+		return err
+	}
+	secured := tls.Client(d.conn, m.TLS)
+	if use.err = secured.Handshake(); use.err != nil {
+		return use.err
+	}
+	state := secured.ConnectionState()
+	use.state = &state
+	d.conn = secured
+	d.text = textproto.NewConn(d.conn)
+	return d.command("EHLO", 250, "EHLO %s", helo)
+}
+
+// askTLS asks for TLS if the server offers it. One that then refuses does not.
+func (d *dialogue) askTLS(use *tlsUse) error {
+	use.asked = true
+	use.offered = slices.ContainsFunc(d.last.Lines, func(line string) bool { return strings.EqualFold(line, "STARTTLS") })
+	if use.offered {
+		err := d.command("STARTTLS", 220, "STARTTLS")
+		if err != nil && !errors.Is(err, errRefused) {
+			return err
+		}
+		use.offered = err == nil
+	}
+	if !use.offered && use.required {
+		return errNoSTARTTLS
+	}
+	return nil
 }
 
 // command sends a line, which must not hold another one, and reads the reply.

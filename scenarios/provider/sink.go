@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy/registry"
 	"github.com/doppelbox/doppelbox/receiver/smtpserver"
 )
@@ -23,7 +25,20 @@ type Sink struct {
 	// Code is what the server within the process answers to a message; zero is
 	// 250.
 	Code int
+	// TLS is what is wrong with STARTTLS at the server within the process; empty
+	// is nothing.
+	TLS SinkTLS
 }
+
+// SinkTLS is what is wrong with STARTTLS at a sink.
+type SinkTLS string
+
+// What can be wrong.
+const (
+	SinkTLSNone      SinkTLS = "none"      // It is not offered.
+	SinkTLSUntrusted SinkTLS = "untrusted" // The certificate is of an authority that nobody knows.
+	SinkTLSName      SinkTLS = "name"      // The certificate is of another host.
+)
 
 // sink is a Sink, with its server.
 type sink struct {
@@ -44,16 +59,7 @@ func (w *World) AddSink(s Sink) error {
 	}
 	made := &sink{Sink: s}
 	if s.Addr == "" {
-		var config *tls.Config
-		config, err = w.ca.TLSConfig("mx." + s.Domain)
-		if err != nil {
-			return err
-		}
-		config.SessionTicketsDisabled = true
-		made.server, err = smtpserver.New(smtpserver.Options{
-			Backend: sinkBackend{s}, Hostname: "mx." + s.Domain, TLSConfig: config, Logger: w.log, Now: w.clock.Now,
-		})
-		if err != nil {
+		if made.server, err = w.newSink(s); err != nil {
 			return err
 		}
 	}
@@ -80,17 +86,51 @@ func (s *sink) close() error {
 	return s.server.Close()
 }
 
-// dial connects to the sink's server, as a client at an address.
-func (s *sink) dial(ctx context.Context, w *World, from netip.Addr) (net.Conn, string, *tls.Config, error) {
+// way says how mail gets to the sink's server.
+func (s *sink) way(ctx context.Context, w *World, from netip.Addr) way {
 	if s.server == nil {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
-		return conn, s.Addr, nil, err
+		return way{
+			// Without MX the domain is its own (RFC 5321 5.1).
+			domain: s.Domain, via: s.Addr, host: w.mxHost(ctx, s.Domain, s.Domain),
+			dial: func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", s.Addr) },
+		}
 	}
-	client, server := net.Pipe()
-	if !w.begin(func() { s.server.ServeConn(&pipeConn{Conn: server, peer: peerAddr(from)}) }) {
-		return nil, "", nil, ErrClosed
+	return way{
+		domain: s.Domain, via: "sink " + s.Domain, host: w.mxHost(ctx, s.Domain, "mx."+s.Domain), inside: true,
+		dial: func(context.Context) (net.Conn, error) { return w.pipe(from, s.server) },
 	}
-	return &pipeConn{Conn: client, peer: pipeAddr("in-process")}, "sink " + s.Domain, w.clientTLS("mx." + s.Domain), nil
+}
+
+// newSink makes the server of a sink within the process. It stands for every MX
+// host of the domain, whatever their names are.
+func (w *World) newSink(s Sink) (*smtpserver.Server, error) {
+	o := smtpserver.Options{Backend: sinkBackend{s}, Hostname: "mx." + s.Domain, Logger: w.log, Now: w.clock.Now}
+	ca := w.ca
+	switch s.TLS {
+	case SinkTLSNone:
+		return smtpserver.New(o)
+	case SinkTLSUntrusted:
+		var err error
+		if ca, err = keys.NewCA(keys.CAOptions{Name: "an unknown authority"}); err != nil {
+			return nil, err
+		}
+	case "", SinkTLSName:
+	default:
+		return nil, fmt.Errorf("sink: unknown TLS %q", s.TLS)
+	}
+	o.TLSConfig = &tls.Config{
+		SessionTicketsDisabled: true, MinVersion: tls.VersionTLS12,
+		// A name costs a key, which takes microseconds; so none is kept.
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			name := cmp.Or(hello.ServerName, "mx."+s.Domain)
+			if s.TLS == SinkTLSName {
+				name = "another-host.example"
+			}
+			leaf, err := ca.Leaf(name)
+			return &leaf, err
+		},
+	}
+	return smtpserver.New(o)
 }
 
 // sinkBackend takes what comes, and keeps nothing: the sender has kept it.

@@ -41,6 +41,9 @@ type World struct {
 	dispatch  atomic.Pointer[dispatcher.Dispatcher] // Nil before the first request.
 	making    sync.Mutex                            // Held while dispatch is made.
 	roots     func() (*x509.CertPool, error)
+	trusting  sync.Mutex     // Guards trust.
+	trust     *x509.CertPool // What roots returned, and the world's own; nil before it is needed.
+	sts       stsPolicies
 	onMessage func(mailbox.Message)
 	onAttempt func(mailbox.Click, mailbox.Attempt)
 	proxyFrom []netip.Prefix
@@ -89,6 +92,7 @@ func newWorld(o Options) (*World, error) {
 	if w.clock == nil {
 		w.clock = RunningClock(time.Now)
 	}
+	w.sts.known = map[string]stsPolicy{}
 	w.agenda, w.givenKey = newAgenda(w.clock, o.Passive), o.MailKey
 	if o.Writable {
 		w.changes = mailaccess.NewChanges()
