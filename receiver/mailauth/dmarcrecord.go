@@ -18,6 +18,7 @@ type dmarcRecord struct {
 	testing    bool   // t=y
 	strictDKIM bool
 	strictSPF  bool
+	rua, fo    string // As written; empty if absent.
 	problem    string // The first thing that is wrong with it.
 }
 
@@ -47,6 +48,8 @@ func parseDMARC(text string) (r dmarcRecord, ok bool) {
 	sp, okSP := request("sp")
 	np, okNP := request("np")
 	rua, _ := tags.get("rua")
+	r.rua = rua
+	r.fo, _ = tags.get("fo")
 	switch {
 	case okP && okSP && okNP && p != "":
 		r.p, r.sp, r.np, r.usable = p, sp, np, true
