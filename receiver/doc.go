@@ -22,5 +22,9 @@
 // programs of others: below the fields that mailauth writes down for its
 // account, the message is what came.
 //
+// Two packages look the other way: reports tells owners of domains what came
+// from them, and how mail to them went; mtasts reads what they ask of TLS for
+// such mail.
+//
 // Nothing on this way changes a message, and nothing here decides about one.
 package receiver

@@ -62,7 +62,7 @@ func HeaderBlock(m *message.Message, r Receipt) ([]byte, error) {
 	}
 	results := ResultsOptions{Hostname: r.Hostname, Domain: r.Domain, Arrival: r.Arrival, Auth: r.Auth}
 	authentication := AuthenticationResults(results)
-	b := blockWriter{show: shower{utf8: isInternational(r.Arrival)}, at: pacific(r.At)}
+	b := blockWriter{show: shower{utf8: isInternational(r.Arrival)}, at: Pacific(r.At)}
 	ids := newIDSource(m, r)
 
 	b.field("Delivered-To", b.show.mailbox(r.Account))

@@ -285,7 +285,7 @@ func TestPacific(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := pacific(at).Format("2006-01-02 15:04:05 MST"); got != want {
+		if got := Pacific(at).Format("2006-01-02 15:04:05 MST"); got != want {
 			t.Errorf("%s: got %s, want %s", utc, got, want)
 		}
 	}

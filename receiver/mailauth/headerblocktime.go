@@ -2,10 +2,10 @@ package mailauth
 
 import "time"
 
-// pacific returns a time as clocks in California show it, where Gmail's clocks
+// Pacific returns a time as clocks in California show it, where Gmail's clocks
 // are. It goes by the rule of the Energy Policy Act of 2005, for every year, so
 // that no time zone data is needed.
-func pacific(t time.Time) time.Time {
+func Pacific(t time.Time) time.Time {
 	const hour = 60 * 60
 	year := t.UTC().Year()
 	// 2:00 of standard time on the second Sunday of March, and of daylight time
