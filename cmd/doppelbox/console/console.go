@@ -38,6 +38,7 @@ const (
 //	GET  /api/v1/messages/ID/raw       it as it came
 //	GET  /api/v1/messages/ID/stored    it as mail programs read it, under the provider's header block
 //	GET  /api/v1/outgoing              the mail that the provider has sent: forwards, confirmations
+//	GET  /api/v1/reports               DMARC and TLS reports; for=DOMAIN, form=google|rfc9990|both, day=YYYY-MM-DD
 //	GET  /api/v1/accesses              the sessions of mail programs
 //	GET  /api/v1/keys                  the published keys
 //	GET  /api/v1/ca.pem                the authority to trust
@@ -54,6 +55,7 @@ func Handler(p *provider.Provider) http.Handler {
 	mux.HandleFunc("GET /api/v1/messages/{id}/raw", a.raw)
 	mux.HandleFunc("GET /api/v1/messages/{id}/stored", a.stored)
 	mux.HandleFunc("GET /api/v1/outgoing", a.outgoing)
+	mux.HandleFunc("GET /api/v1/reports", a.reports)
 	mux.HandleFunc("GET /api/v1/accesses", a.accesses)
 	mux.HandleFunc("GET /api/v1/keys", a.keys)
 	mux.HandleFunc("GET /api/v1/ca.pem", a.ca)
