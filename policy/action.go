@@ -71,6 +71,7 @@ type Place struct {
 type Problem struct {
 	Code  Reason `json:"code"`
 	Text  string `json:"text"`
+	Field string `json:"field,omitempty"` // The name of the header field that it is about, as written.
 	Place Place  `json:"place,omitzero"`
 }
 

@@ -8,7 +8,7 @@ import (
 
 // actionChecks is the policy on one action. What is about the sender comes
 // first, then how the mail came, then the action itself; advice comes last.
-var actionChecks = []Check{
+var actionChecks = slices.Concat([]Check{
 	{
 		ID: "own-action", Scope: ScopeAction,
 		Doc:     "The action is the sender's own, and not of a mail that he forwarded by hand.",
@@ -44,7 +44,7 @@ var actionChecks = []Check{
 		Doc: "Where only DKIM vouches for From, a signature covers the whole body, as with l= anybody can add to it, and the fields " +
 			"that say how to read it: with another Content-Type the same octets are another text.",
 		Source:  "RFC 6376 8.2, 5.4.1; what the real provider does with either is not documented",
-		Reasons: []Reason{"body-uncovered", "mime-unsigned", "body-uncovered-offered", "mime-unsigned-offered", "nothing-to-align", "peer-vouches", "body-covered"},
+		Reasons: []Reason{"body-unsigned", "body-uncovered", "mime-unsigned", "body-uncovered-offered", "mime-unsigned-offered", "nothing-to-align", "peer-vouches", "body-covered"},
 		Dials:   []DialID{DialPartialBody, DialMIMEFields},
 		run:     checkContentSigned,
 	},
@@ -55,6 +55,7 @@ var actionChecks = []Check{
 		Reasons: []Reason{"from-missing", "from-several", "from-one"},
 		run:     checkFromStatic,
 	},
+}, honestChecks, []Check{
 	{
 		ID: "sender-registered", Scope: ScopeAction,
 		Doc:     "From is registered for this type of action at this time; self-sent mail needs no registration.",
@@ -72,6 +73,7 @@ var actionChecks = []Check{
 		Dials: []DialID{DialMailingList},
 		run:   checkAccessPattern,
 	},
+}, signedChecks, []Check{
 	{
 		ID: "delivered", Scope: ScopeAction,
 		Doc:     "The provider accepts the mail and files it in the inbox.",
@@ -160,7 +162,7 @@ var actionChecks = []Check{
 		Reasons: []Reason{"visible-link", "go-to", "handler-only"},
 		run:     adviseIntended,
 	},
-}
+})
 
 func checkSenderAuthenticated(s subject) conclusion {
 	f, _ := find(s.verdict.Findings, "authenticated")
@@ -216,10 +218,10 @@ func checkContentSigned(s subject) conclusion {
 		if d.Result != AuthPass || !a.Aligned(d.Domain, d.OrgDomain) {
 			continue
 		}
-		if d.Uncovered == 0 && d.coversMIME() {
+		if d.Uncovered == 0 && !d.BodyUnsigned && d.coversMIME() {
 			return pass("body-covered", "a signature covers the whole body, and how to read it", fact("selector", d.Selector))
 		}
-		if !found || d.Uncovered == 0 {
+		if !found || d.Uncovered == 0 && !d.BodyUnsigned {
 			best, found = d, true
 		}
 	}
@@ -227,6 +229,9 @@ func checkContentSigned(s subject) conclusion {
 	switch {
 	case !found:
 		return skip("nothing-to-align", "nothing vouches for the domain of From")
+	case best.BodyUnsigned:
+		// Whatever a dial permits of a body in part: here there is none.
+		return fail("body-unsigned", "nothing of the body is signed (l=0), and nobody else vouches for it: anybody may have written it", facts...)
 	case best.Uncovered > 0 && s.e.Dials.Get(DialPartialBody) == "offered":
 		return pass("body-uncovered-offered", "part of the body is not signed, which a dial permits", facts...)
 	case best.Uncovered > 0:

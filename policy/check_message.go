@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Reason codes that are used in more than one place.
@@ -29,12 +30,12 @@ const (
 
 // messageChecks is the policy on delivery. The DNS comes before what depends
 // on it, so that an outage never looks like a sender's fault.
-var messageChecks = []Check{
+var messageChecks = slices.Concat([]Check{
 	{
 		ID: "message-format", Scope: ScopeMessage,
 		Doc:     "The message can be read, has one From field with one address, and no once-only field twice.",
 		Source:  "RFC 5322 3.6; gmail-inbound.md 1.4 (554 5.6.0, 550 5.7.1), section 2",
-		Reasons: []Reason{"not-processed", "message-malformed", "from-missing", "from-several", "from-unreadable", "field-repeated", "format-deviations", "format-good"},
+		Reasons: []Reason{"not-processed", "message-malformed", "from-missing", "from-several", "from-unreadable", "field-repeated", "from-domain", "encoded-address", "unicode-field", "format-deviations", "format-good"},
 		run:     checkFormat,
 	},
 	{
@@ -82,6 +83,7 @@ var messageChecks = []Check{
 		Dials:   []DialID{DialReverseDNS},
 		run:     checkReverseDNS,
 	},
+}, headerChecks, []Check{
 	{
 		ID: "access-evidence", Scope: ScopeMessage, Advice: true,
 		Doc:     "Nothing in the message speaks against the way by which it came.",
@@ -105,20 +107,21 @@ var messageChecks = []Check{
 			return skip(ReasonNotModelled, "reputation, complaint rate and content are judged by the real provider and not here; the step fault orders its replies")
 		},
 	},
-}
+})
 
 // problemRefusals says which problems of a message the provider refuses it
 // for, and in which words. Other problems are deviations that it puts up with.
 var problemRefusals = []struct {
 	code, reason Reason
-	text         string // Completes the reply; empty for a malformed message.
+	text         string // Completes the reply, the field's name for %s; empty for a malformed message.
 }{
 	{ProblemNoHeader, "message-malformed", ""},
 	{ProblemNUL, "message-malformed", ""},
 	{ProblemNoFrom, "from-missing", "the From header is missing"},
 	{ProblemFromSeveral, "from-several", "there are several From headers or addresses"},
 	{ProblemFromUnreadable, "from-unreadable", "the From header has no valid address"},
-	{ProblemDuplicateField, "field-repeated", "there are multiple headers of one name"},
+	{ProblemDuplicateField, "field-repeated", "there are multiple %s headers"},
+	{ProblemFromDomain, "from-domain", "the domain of the From header is not valid"},
 }
 
 func checkFormat(s subject) conclusion {
@@ -132,14 +135,24 @@ func checkFormat(s subject) conclusion {
 			continue
 		}
 		p := h.Problems[i]
+		text := refusal.text
+		switch {
+		case strings.Contains(text, "%s"):
+			text = fmt.Sprintf(text, fieldName(p))
+		case p.Code == ProblemFromUnreadable && len(h.From) > 0:
+			text = "there is a malformed From header"
+		}
 		if refusal.text == "" {
 			return fail(refusal.reason, "the message is malformed: "+p.String(), problemFacts(h.Problems)...).rejected(s.catalogued("malformed"))
 		}
-		return fail(refusal.reason, refusal.text+": "+p.String(), problemFacts(h.Problems)...).rejected(s.notCompliant(refusal.text))
+		return fail(refusal.reason, text+": "+p.String(), problemFacts(h.Problems)...).rejected(s.notCompliant(text))
 	}
 	if len(h.From) > 1 {
 		return fail("from-several", "From has several addresses", problemFacts(h.Problems)...).
 			rejected(s.notCompliant("there are several From headers or addresses"))
+	}
+	if c, refused := s.refuseCharacters(); refused {
+		return c
 	}
 	if len(h.Problems) > 0 {
 		return pass("format-deviations", "the message deviates from the standards in ways that are put up with", problemFacts(h.Problems)...)

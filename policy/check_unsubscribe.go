@@ -44,6 +44,13 @@ var unsubscribeChecks = []Check{
 		run:     adviseUnsubscribeAligned,
 	},
 	{
+		ID: "unsubscribe-author", Scope: ScopeUnsubscribe,
+		Doc:     "Where a signature of the author's vouches for the mail, and not his own server, he has signed both fields.",
+		Source:  "RFC 8058 section 4, 6: who adds the fields chooses where the request goes; what the real provider does is not documented",
+		Reasons: []Reason{"added-by-others", "nothing-to-align", ReasonNone, "peer-vouches", "dkim-aligned"},
+		run:     checkUnsubscribeAuthor,
+	},
+	{
 		ID: "unsubscribe-delivered", Scope: ScopeUnsubscribe,
 		Doc:     "The provider accepts the mail and files it in the inbox.",
 		Source:  "gmail-actions.md section 11: shown only after the provider's own checks",

@@ -26,6 +26,9 @@ type Evidence struct {
 	// EarlierURLs are the handler URLs of this message that the provider has
 	// already seen in another one.
 	EarlierURLs []string `json:"earlierUrls,omitempty"`
+	// Replays are the passing signatures of this message that the provider has
+	// seen before, in mail to other accounts.
+	Replays []Replay `json:"replays,omitempty"`
 	// Dials are the options of undocumented behaviour; unset ones have their
 	// default.
 	Dials Dials `json:"dials,omitempty"`
@@ -150,6 +153,9 @@ type Address struct {
 	// Domain is the part after the last "@", in lower case and as A-label,
 	// without a trailing dot.
 	Domain string `json:"domain"`
+	// Comment is what the comments beside and within the address say, decoded,
+	// with a space between them. Only From's are kept.
+	Comment string `json:"comment,omitempty"`
 }
 
 // Header is what a message's header says. These are claims, not facts.
@@ -173,8 +179,12 @@ type Header struct {
 	// LongestValue and LongestName are the octets of the longest field value
 	// (of Cc, To and References only the others count: gmail-inbound.md 1.5)
 	// and of the longest field name.
-	LongestValue int `json:"longestValue"`
-	LongestName  int `json:"longestName"`
+	LongestValue int       `json:"longestValue"`
+	LongestName  int       `json:"longestName"`
+	Sender       []Address `json:"sender,omitempty"` // Of all Sender fields.
+	// Authored says how often each field stands that an author writes and a
+	// reader or a parser goes by. What does not stand is not in it.
+	Authored []FieldCount `json:"authored,omitempty"`
 	// Problems are deviations from RFC 5322 and MIME met while reading.
 	Problems []Problem `json:"problems,omitempty"`
 }
@@ -250,6 +260,11 @@ type DKIM struct {
 	Signature string `json:"signature,omitempty"`
 	// Uncovered is how many octets of the body l= leaves unsigned.
 	Uncovered int `json:"uncovered,omitempty"`
+	// BodyUnsigned says that l= is zero: nothing of any body is signed.
+	BodyUnsigned bool `json:"bodyUnsigned,omitempty"`
+	// Fingerprint tells the signature from every other one: it is of the octets
+	// of b=, which white space and order of tags do not change.
+	Fingerprint string `json:"fingerprint,omitempty"`
 	// Change says what was done to the message after it was signed, where the
 	// signature fails because of that and it can be told; empty otherwise.
 	Change  Change `json:"change,omitempty"`

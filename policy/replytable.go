@@ -259,6 +259,12 @@ var contentReplies = []CataloguedReply{
 	{ID: "not-compliant", Code: 550, Enhanced: "5.7.1", Phases: []Phase{PhaseData}, Check: "message-format", Text: []string{
 		"[{peer}] This message is not RFC 5322 compliant:", "{why}. To reduce the amount of spam, it has been", "blocked. For more information, go to", helpPolicy + "RfcMessageNonCompliant",
 	}, Doc: "The header breaks RFC 5322 in a way that is not put up with."},
+	{ID: "encoded-word", Code: 550, Enhanced: "5.7.1", Phases: []Phase{PhaseData}, Check: "message-format", Text: []string{
+		"[{peer}] An encoded word is not permitted in the {what} header.", "The message has been blocked. For more information, go to", helpPolicy + "RfcMessageNonCompliant",
+	}, Doc: "An encoded word (RFC 2047) stands in an address of From, or in a field that has no text for people."},
+	{ID: "unicode-header", Code: 550, Enhanced: "5.7.1", Phases: []Phase{PhaseData}, Check: "message-format", Text: []string{
+		"[{peer}] There are Unicode characters in the {what} header,", "which does not allow them. The message has been blocked. For more", "information, go to", helpPolicy + "RfcMessageNonCompliant",
+	}, Doc: "A field of ASCII alone has other characters."},
 	{ID: "message-id-missing", Code: 550, Enhanced: "5.7.1", Phases: []Phase{PhaseData}, Check: "message-id", Text: []string{
 		"[{peer}] Messages missing a valid Message-ID header are not", "accepted. For more information, go to", helpPolicy + "RfcMessageNonCompliant",
 	}, Doc: "There is no valid Message-ID (dial message-id.missing)."},

@@ -101,6 +101,8 @@ var provocations = map[policy.ReplyID]provoked{
 	"bulk-alignment":             {world: bulk + "dial bulk.tls note\ndial bulk.dkim note\ndial bulk.alignment reject", from: "bounce@mailer.example", zone: unaligned},
 	"malformed":                  {mail: with("X-Null: a\x00b")},
 	"not-compliant":              {mail: with("From: other@shop.example")},
+	"encoded-word":               {mail: func(s string) string { return strings.Replace(s, "Message-ID: <", "Message-ID: <=?utf-8?q?a?=", 1) }},
+	"unicode-header":             {mail: with("MIME-Version: 1.0é")},
 	"message-id-missing":         {mail: without("Message-ID")},
 	"header-limit":               {mail: with("X-Long: " + strings.Repeat("a b ", 10_000))},
 	"message-size":               {world: "dial size.max documented", mail: func(s string) string { return s + strings.Repeat(strings.Repeat("x", 998)+"\n", 53_000) }},

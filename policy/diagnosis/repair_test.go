@@ -213,6 +213,7 @@ func TestRepairsInOrder(t *testing.T) {
 		"unsubscribe[{unsubscribe-present post-missing} {unsubscribe-post post-missing}]",
 		"unsubscribe[{unsubscribe-signed not-covered}]",
 		"advice[{reverse-dns ptr-mismatch}]",
+		"advice[{signature-of-author signed-by-others}]",
 		"advice[{method-stated method-missing}]",
 	}
 	if !slices.Equal(got, want) {

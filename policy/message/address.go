@@ -86,16 +86,29 @@ func newAddressRoom() addressRoom { return addressRoom{maxAddresses, maxAddressO
 // addressReader reads one address list.
 type addressReader struct {
 	lexer
-	room  *addressRoom
-	list  []policy.Address
-	first string // The first deviation.
-	full  string // Why the list is not read to its end; empty if it is.
-	lost  int    // Elements from which no address could be read.
-	group bool   // Inside a group.
+	room   *addressRoom
+	list   []policy.Address
+	first  string      // The first deviation.
+	full   string      // Why the list is not read to its end; empty if it is.
+	lost   int         // Elements from which no address could be read.
+	group  bool        // Inside a group.
+	author authorMarks // What is odd, if keep says that somebody wants to know.
 }
 
 func readAddresses(text string, room *addressRoom) *addressReader {
 	r := &addressReader{lexer: lexer{text: text}, room: room}
+	return r.read()
+}
+
+// readAuthors is readAddresses for From: it keeps comments, and notes what is
+// odd beyond the grammar.
+func readAuthors(text string, room *addressRoom) *addressReader {
+	r := &addressReader{lexer: lexer{text: text, keep: true}, room: room}
+	return r.read()
+}
+
+func (r *addressReader) read() *addressReader {
+	text, room := r.text, r.room
 	r.problem = r.deviate
 	if len(text) > room.octets {
 		r.full = fmt.Sprintf("not read, as all address fields together have more than %d octets", maxAddressOctets)
@@ -127,7 +140,7 @@ func (r *addressReader) element() bool {
 	var words []token
 	var addr []token
 	angle := false
-	r.comment = ""
+	r.comment, r.comments = "", nil
 	for {
 		t := r.next()
 		switch t.kind {
@@ -146,6 +159,7 @@ func (r *addressReader) element() bool {
 				r.lose("no address in %q", quote(words))
 			}
 			words, r.group = nil, true
+			r.author.group = true
 			if angle {
 				return true
 			}
@@ -177,6 +191,7 @@ func (r *addressReader) angle() []token {
 			return list
 		case t.kind == ':' && len(list) > 0 && isAt(list[0]):
 			list = list[:0]
+			r.author.obsolete = true
 		case t.kind == ',' && (len(list) == 0 || isAt(list[0])):
 			// Between the domains of a route.
 		default:
@@ -216,7 +231,12 @@ func (r *addressReader) address(words, addr []token, angle bool) {
 		return
 	}
 	r.room.addresses--
-	r.list = append(r.list, policy.Address{Name: r.displayName(words), Addr: join(addr[:at]) + "@" + domain, Domain: domain})
+	a := policy.Address{Name: r.displayName(words), Addr: join(addr[:at]) + "@" + domain, Domain: domain}
+	if r.keep {
+		r.author.read(addr, at, domain)
+		a.Comment = commentText(r.comments)
+	}
+	r.list = append(r.list, a)
 }
 
 // wordsFit reports whether tokens make one side of an address, of atoms and of

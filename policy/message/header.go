@@ -29,28 +29,33 @@ func (m *Message) Header() policy.Header {
 	// Each side has its own room: no number of recipients may hide the author.
 	authors, recipients := newAddressRoom(), newAddressRoom()
 	var seen [len(onceOnly)]bool
+	authored := newAuthoredCounts()
 	for _, f := range m.Fields {
 		h.LongestName = max(h.LongestName, len(f.Name))
 		if !f.Is("To") && !f.Is("Cc") && !f.Is("References") {
 			h.LongestValue = max(h.LongestValue, len(f.Value))
 		}
+		authored.add(f)
+		checkCharacters(f, &p)
 		again := false
 		if i := onceIndex(f.Name); i >= 0 {
 			again, seen[i] = seen[i], true
 		}
 		if again && !f.Is("From") {
-			p.Add(atLine(f.line), Duplicate, "%s stands again; it may stand once", f.Name)
+			p.AddIn(f.Name, atLine(f.line), Duplicate, "%s stands again; it may stand once", f.Name)
 		}
 		switch {
 		case f.Is("From"):
 			if h.FromFields++; h.FromFields == 2 {
-				p.Add(atLine(f.line), FromSeveral, "there is a second From field")
+				p.AddIn(f.Name, atLine(f.line), FromSeveral, "there is a second From field")
 			}
 			h.From = append(h.From, readField(f, &authors, &p)...)
 		case f.Is("To"):
 			h.To = append(h.To, readField(f, &recipients, &p)...)
 		case f.Is("Cc"):
 			h.Cc = append(h.Cc, readField(f, &recipients, &p)...)
+		case f.Is("Sender"):
+			h.Sender = append(h.Sender, readField(f, &authors, &p)...)
 		case f.Is("Received"):
 			h.Received++
 		case again: // The first counts, as in Get.
@@ -76,21 +81,29 @@ func (m *Message) Header() policy.Header {
 	if !seen[onceIndex("Date")] {
 		p.Add(policy.Place{}, NoDate, "there is no Date field")
 	}
+	h.Authored = authored.there()
 	h.Problems = p.List()
 	return h
 }
 
 // readField reads an address field. From is unreadable if anything in it is.
 func readField(f Field, room *addressRoom, p *policy.Problems) []policy.Address {
-	r := readAddresses(f.Unfolded(), room)
+	read := readAddresses
+	if f.Is("From") {
+		read = readAuthors
+	}
+	r := read(f.Unfolded(), room)
 	if r.full != "" {
-		p.Add(atLine(f.line), TooManyAddresses, "%s: %s", f.Name, r.full)
+		p.AddIn(f.Name, atLine(f.line), TooManyAddresses, "%s: %s", f.Name, r.full)
 	}
 	switch {
 	case f.Is("From") && (r.lost > 0 || r.full != "" || len(r.list) == 0):
-		p.Add(atLine(f.line), FromUnreadable, "%s: %s", f.Name, cmp.Or(r.first, r.full, "no address"))
+		p.AddIn(f.Name, atLine(f.line), FromUnreadable, "%s: %s", f.Name, cmp.Or(r.first, r.full, "no address"))
 	case r.first != "":
-		p.Add(atLine(f.line), AddressSyntax, "%s: %s", f.Name, r.first)
+		p.AddIn(f.Name, atLine(f.line), AddressSyntax, "%s: %s", f.Name, r.first)
+	}
+	if r.keep {
+		r.author.report(f, p)
 	}
 	return r.list
 }

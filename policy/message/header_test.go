@@ -39,6 +39,8 @@ body
 
 		LongestValue: len(" =?utf-8?q?Gesch=C3=A4ft?= <noreply@Shop.example>\r\n"),
 		LongestName:  len("Message-ID"),
+
+		Authored: []policy.FieldCount{{Name: "from", Count: 1}, {Name: "to", Count: 1}, {Name: "cc", Count: 1}, {Name: "subject", Count: 1}, {Name: "date", Count: 1}, {Name: "message-id", Count: 1}},
 	}
 	if got := Parse(raw).Header(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -61,7 +63,7 @@ func TestHeaderProblems(t *testing.T) {
 		{"two authors", "From: a@b.example, c@d.example\n" + date, 0, []policy.Reason{NoSender}},
 		{"two authors and Sender", "From: a@b.example, c@d.example\nSender: a@b.example\n" + date, 0, nil},
 		{"empty From", date + "From:\n", 2, []policy.Reason{FromUnreadable}},
-		{"empty group", date + "From: G:;\n", 2, []policy.Reason{FromUnreadable}},
+		{"empty group", date + "From: G:;\n", 2, []policy.Reason{FromUnreadable, FromGroup}},
 		{"no address", date + "From: Alice\n", 2, []policy.Reason{FromUnreadable}},
 		{"one of two is none", date + "From: a@b.example, Alice\n", 2, []policy.Reason{FromUnreadable}},
 		{"dot at the end", date + "From: a@b.example.\n", 2, []policy.Reason{FromUnreadable}},
@@ -73,6 +75,29 @@ func TestHeaderProblems(t *testing.T) {
 		{"duplicates", from + date + "subject: a\nSubject: b\nMIME-Version: 1.0\nMime-Version: 1.0\nX-A: 1\nX-A: 2\n", 4, []policy.Reason{Duplicate, Duplicate}},
 		{"charset of the subject", from + date + "Subject: =?x-none?q?a?=\n", 3, []policy.Reason{EncodedWord}},
 		{"octets of the subject", from + date + "Subject: =?utf-8?q?=E4?=\n", 3, []policy.Reason{EncodedWord}},
+		{"group", date + "From: G: a@b.example;\n", 2, []policy.Reason{FromGroup}},
+		{"source route", date + "From: <@c.example:a@b.example>\n", 2, []policy.Reason{FromObsolete}},
+		{"white space in the address", date + "From: a @b.example\n", 2, []policy.Reason{FromObsolete}},
+		{"comment in the address", date + "From: a@(c)b.example\n", 2, []policy.Reason{FromObsolete}},
+		{"white space beside the address", date + "From: A < a@b.example > (c)\n", 0, nil},
+		{"encoded word in the address", date + "From: =?utf-8?q?a?=@b.example\n", 2, []policy.Reason{EncodedAddress}},
+		{"encoded word in a quoted local part", date + "From: \"=?utf-8?q?a?=\"@b.example\n", 2, []policy.Reason{EncodedAddress}},
+		{"encoded word as name", date + "From: =?utf-8?q?a?= <a@b.example>\n", 0, nil},
+		{"equals sign and question mark", date + "From: a=?b?=@c.example\n", 0, nil},
+		{"underscore in the domain", date + "From: a@b_c.example\n", 2, []policy.Reason{FromDomain}},
+		{"hyphen at an end", date + "From: a@-b.example\n", 2, []policy.Reason{FromDomain}},
+		{"long label", date + "From: a@" + strings.Repeat("b", 64) + ".example\n", 2, []policy.Reason{FromDomain}},
+		{"capitals", date + "From: A@B.Example\n", 0, nil},
+		{"IDN", date + "From: a@Bücher.example\n", 0, nil},
+		{"IDN as A-label", date + "From: a@xn--bcher-kva.example\n", 0, nil},
+		{"A-label of nothing", date + "From: a@xn--99999999.example\n", 2, []policy.Reason{FromDomain}},
+		{"full width", date + "From: a@ｂ.example\n", 2, []policy.Reason{FromDomain}},
+		{"ideographic dot", date + "From: a@b。example\n", 2, []policy.Reason{FromDomain}},
+		{"space before the colon", date + "From : a@b.example\n", 2, []policy.Reason{SpaceBefore}},
+		{"encoded word in Message-ID", from + date + "Message-ID: <=?utf-8?q?a?=@b.example>\n", 3, []policy.Reason{EncodedAddress}},
+		{"encoded word in a comment", from + "Date: x (=?utf-8?q?a?=)\n", 0, nil},
+		{"other letters in MIME-Version", from + date + "MIME-Version: 1.0é\n", 3, []policy.Reason{UnicodeField}},
+		{"other letters in a comment", from + "Date: x (é)\n", 0, nil},
 		{"problem of a line", from + date + "X\n", 3, []policy.Reason{HeaderLine}},
 	}
 	for _, tt := range tests {
@@ -87,6 +112,16 @@ func TestHeaderProblems(t *testing.T) {
 				t.Errorf("the second time %+v", again)
 			}
 		})
+	}
+}
+
+// TestHeaderComments: what comments say is kept of the author alone.
+func TestHeaderComments(t *testing.T) {
+	t.Parallel()
+	h := Parse(crlf("From: (a) B (=?utf-8?q?=C3=A9?=) <a@(d)b.example> (e\\))\nTo: c@c.example (f)\nSender: g@g.example\n\n")).Header()
+	want := policy.Address{Name: "B", Addr: "a@b.example", Domain: "b.example", Comment: "a é d e)"}
+	if len(h.From) != 1 || h.From[0] != want || h.To[0].Comment != "" || len(h.Sender) != 1 || h.Sender[0].Domain != "g.example" {
+		t.Errorf("%+v", h)
 	}
 }
 

@@ -26,7 +26,10 @@ type lexer struct {
 	text    string
 	pos     int
 	comment string // Content of the last comment.
-	problem func(format string, args ...any)
+	// comments are those of all comments, if keep says so.
+	comments []string
+	keep     bool
+	problem  func(format string, args ...any)
 }
 
 func (l *lexer) next() token {
@@ -105,6 +108,9 @@ func (l *lexer) skipComment() {
 		case ')':
 			if depth--; depth == 0 {
 				l.comment = l.text[start:l.pos]
+				if l.keep {
+					l.comments = append(l.comments, l.comment)
+				}
 				l.pos++
 				return
 			}

@@ -211,7 +211,7 @@ func (r *headerReader) field(pos int, content []byte, size int) {
 		return
 	}
 	if len(trimmed) < len(name) {
-		r.problems.Add(atLine(r.line), SpaceBefore, "white space between %q and its colon", clip(trimmed))
+		r.problems.AddIn(clip(trimmed), atLine(r.line), SpaceBefore, "white space between %q and its colon", clip(trimmed))
 	}
 	r.inField = true
 	r.fields = append(r.fields, Field{Name: trimmed, Raw: r.raw[pos : pos+size : pos+size], line: r.line})
@@ -227,7 +227,7 @@ func (r *headerReader) fold(pos int, content []byte, size int) {
 		f.Raw = r.raw[start : pos+size : pos+size]
 		r.value(pos-start-len(f.Value), start, pos+size)
 		if len(bytes.TrimLeft(content, " \t")) == 0 {
-			r.problems.Add(atLine(r.line), BlankFold, "%s has a folded line of white space alone", clip(f.Name))
+			r.problems.AddIn(clip(f.Name), atLine(r.line), BlankFold, "%s has a folded line of white space alone", clip(f.Name))
 		}
 	case r.line == 1:
 		r.problems.Add(atLine(1), HeaderLine, "the header starts with a folded line: %q", clip(content))

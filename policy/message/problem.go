@@ -5,17 +5,17 @@ import "github.com/doppelbox/doppelbox/policy"
 // Codes of the problems of a message's lines and header block. Those that
 // decisions rest on have their words from package policy.
 const (
-	BareLF        policy.Reason = "bare-lf"              // A line ends in LF alone (RFC 5322 2.2, 2.3).
-	BareCR        policy.Reason = "bare-cr"              // A CR that no LF follows (RFC 5322 2.3).
+	BareLF                      = policy.ProblemBareLF
+	BareCR                      = policy.ProblemBareCR
 	NUL                         = policy.ProblemNUL      // A NUL octet (RFC 5322 2.3, 4).
 	LineTooLong   policy.Reason = "line-too-long"        // More than 998 octets (RFC 5322 2.1.1).
 	NoHeader                    = policy.ProblemNoHeader // There is no header field at all.
-	MboxLine      policy.Reason = "mbox-line"            // A "From " line of an mbox file stands in the header.
-	HeaderLine    policy.Reason = "header-line"          // A header line that is no field (RFC 5322 2.2).
-	SpaceBefore   policy.Reason = "space-before-colon"   // White space before the colon (RFC 5322 4.5).
-	BlankFold     policy.Reason = "blank-fold"           // A folded line of white space alone (RFC 5322 3.2.2).
-	Header8Bit    policy.Reason = "8bit-header"          // Octets that are not UTF-8 (RFC 5322 2.2, RFC 6532 3.2).
-	TooManyFields policy.Reason = "too-many-fields"      // The header was not read to its end.
+	MboxLine                    = policy.ProblemMboxLine
+	HeaderLine                  = policy.ProblemHeaderLine
+	SpaceBefore                 = policy.ProblemSpaceBefore
+	BlankFold                   = policy.ProblemBlankFold
+	Header8Bit    policy.Reason = "8bit-header"     // Octets that are not UTF-8 (RFC 5322 2.2, RFC 6532 3.2).
+	TooManyFields policy.Reason = "too-many-fields" // The header was not read to its end.
 )
 
 // Codes of the problems of header fields' content.
@@ -26,9 +26,14 @@ const (
 	NoSender         policy.Reason = "no-sender"                  // Several authors and no Sender (RFC 5322 3.6.2).
 	NoDate           policy.Reason = "no-date"                    // There is no Date field (RFC 5322 3.6).
 	Duplicate                      = policy.ProblemDuplicateField // A field that may stand once stands again.
-	AddressSyntax    policy.Reason = "address-syntax"             // An address field deviates from RFC 5322 3.4 and 4.4.
-	TooManyAddresses policy.Reason = "addresses-too-many"         // Address fields were not read to their end.
-	EncodedWord      policy.Reason = "encoded-word"               // An encoded word cannot be decoded (RFC 2047).
+	AddressSyntax                  = policy.ProblemAddressSyntax
+	FromDomain                     = policy.ProblemFromDomain
+	FromGroup                      = policy.ProblemFromGroup
+	FromObsolete                   = policy.ProblemFromObsolete
+	EncodedAddress                 = policy.ProblemEncodedAddress
+	UnicodeField                   = policy.ProblemUnicodeField
+	TooManyAddresses policy.Reason = "addresses-too-many" // Address fields were not read to their end.
+	EncodedWord      policy.Reason = "encoded-word"       // An encoded word cannot be decoded (RFC 2047).
 )
 
 // Codes of the problems of MIME parts.

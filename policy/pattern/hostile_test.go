@@ -74,7 +74,8 @@ func (c *choices) situation() situation {
 	if c.number(2) == 1 {
 		s.body += forwardLine + fmt.Sprintf(c.one(scriptText, goToText), "inner")
 	}
-	s.dials = policy.Dials{policy.DialMailingList: c.one("withheld", "offered")}
+	// Which fields the author signed is another check's business.
+	s.dials = policy.Dials{policy.DialMailingList: c.one("withheld", "offered"), policy.DialUnsignedFields: "offered"}
 	return s
 }
 

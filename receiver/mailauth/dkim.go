@@ -195,7 +195,7 @@ func (s signed) checkBody() *verdict {
 		return verdictf(policy.AuthFail, ReasonBodyLength, "l= is %d, the body has %d octets", s.length, b.total)
 	}
 	if s.length >= 0 {
-		s.result.Uncovered = int(b.total - s.length)
+		s.result.Uncovered, s.result.BodyUnsigned = int(b.total-s.length), s.length == 0
 	}
 	if subtle.ConstantTimeCompare(b.sum, s.bodyHash) != 1 {
 		return verdictf(policy.AuthFail, ReasonBodyHash, "the body hash does not verify: the body was changed")

@@ -40,7 +40,10 @@ func TestAuthenticate(t *testing.T) {
 	v := Verifier{Resolver: r, Now: at(0), Keys: NewKeyCache()}
 	a := policy.Arrival{Peer: netip.MustParseAddr("192.0.2.10"), HELO: "mail.shop.example", MailFrom: "bounce@shop.example"}
 	got := v.Authenticate(context.Background(), a, message.Parse([]byte(raw)))
-	got.DKIM[0].Signature = ""
+	if len(got.DKIM[0].Fingerprint) != 32 {
+		t.Errorf("fingerprint %q", got.DKIM[0].Fingerprint)
+	}
+	got.DKIM[0].Signature, got.DKIM[0].Fingerprint = "", ""
 	want := policy.Authentication{
 		SPF: policy.SPF{Result: policy.AuthPass, Identity: "mailfrom", Domain: "shop.example", OrgDomain: "shop.example",
 			Mechanism: "ip4:192.0.2.10", Record: "v=spf1 ip4:192.0.2.10 -all"},

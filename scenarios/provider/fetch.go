@@ -244,6 +244,7 @@ func (s *fetchSink) Store(ctx context.Context, f policy.Fetch, raw []byte) error
 	if err := s.w.store.Put(ctx, rows...); err != nil {
 		return err
 	}
+	s.p.signatures.remember(rows, s.w.clock.Now())
 	s.w.announce(ctx, rows)
 	s.w.forwardLater(ctx, rows[0])
 	s.stored = append(s.stored, rows[0])

@@ -143,6 +143,9 @@ func (in intake) Deliver(ctx context.Context, e smtpserver.Envelope, raw []byte)
 		p.log.Error("storing a message", slog.Any("error", err))
 		return smtpserver.Reply{Code: 451, Enhanced: "4.3.0", Lines: []string{"Mail server temporarily rejected message."}}
 	}
+	if reply.Code < 400 {
+		p.signatures.remember(rows, p.clock.Now()) // What was refused comes again, and is no replay then.
+	}
 	p.announce(ctx, rows)
 	for _, row := range rows {
 		p.forwardLater(ctx, row)
@@ -197,6 +200,7 @@ func (p *Provider) judge(ctx context.Context, a policy.Arrival, rcpts []string, 
 	}
 	p.fill(ctx, rows, raw)
 	complete(rows)
+	p.replayed(rows)
 	reg := p.Registry()
 	for i := range rows {
 		rows[i].Verdict = policy.Decide(rows[i].Evidence, reg)

@@ -84,10 +84,11 @@ type Provider struct {
 	keys   *keys.Set
 	http   *http.Server
 
-	sealing   sealing
-	sending   sync.Mutex
-	published bool // What a receiver needs to authenticate its mail; guarded by sending.
-	access    access
+	sealing    sealing
+	signatures signatures
+	sending    sync.Mutex
+	published  bool // What a receiver needs to authenticate its mail; guarded by sending.
+	access     access
 }
 
 // New makes a provider in a world of its own. It listens nowhere until it is

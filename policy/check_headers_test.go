@@ -1,0 +1,191 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/doppelbox/doppelbox/policy"
+)
+
+// headerCases have one change each, and the finding of a message that must fail
+// for it.
+var headerCases = []struct {
+	name   string
+	change func(*policy.Evidence)
+	check  policy.CheckID
+	reason policy.Reason
+	answer policy.Answer // Of the action.
+}{
+	{"a registered domain that others imitate", func(*policy.Evidence) {}, "from-honest", "from-honest", policy.Offered},
+	{"look-alike of the provider", fromIs("Shop", "x@gmai1.test"), "from-honest", "domain-confusable", policy.Withheld},
+	{"address literal", fromIs("Shop", "x@[192.0.2.1]"), "from-honest", "domain-literal", policy.Withheld},
+	{"provider's domain as label", fromIs("Shop", "x@gmail-test.shop.test"), "from-honest", "domain-imitates", policy.Withheld},
+	{"line break in the name", fromIs("a\nb", "noreply@shop.example"), "from-honest", "name-control", policy.Withheld},
+	{"tab in the name", fromIs("a\tb", "noreply@shop.example"), "from-honest", "from-honest", policy.Offered},
+	{"joiner at the end", fromIs("shop\u200d", "noreply@shop.example"), "from-honest", "name-invisible", policy.Withheld},
+	{"address with a dot behind", fromIs("Write to noreply@shop.example.", "noreply@shop.example"), "from-honest", "from-honest", policy.Offered},
+	{"price with an at sign", fromIs("2 @ 5.00", "noreply@shop.example"), "from-honest", "from-honest", policy.Offered},
+	{"URL of its own", fromIs("https://www.shop.example/", "noreply@shop.example"), "from-honest", "from-honest", policy.Offered},
+	{"URL of another", fromIs("www.bank.example", "noreply@shop.example"), "from-honest", "name-other-domain", policy.Withheld},
+	{"Sender elsewhere", senderIs("mailer@esp.example"), "from-honest", "from-honest", policy.Offered},
+	{"Sender of the provider", senderIs("x@gmail.test"), "from-honest", "sender-other", policy.Withheld},
+	{"several From", func(e *policy.Evidence) { e.Header.From = append(e.Header.From, e.Header.From[0]) }, "from-honest", "from-unusable", policy.Withheld},
+	{"bare LF", problem("bare-lf"), "lines-sound", "bare-lf", policy.Offered},
+	{"bare CR", problem("bare-cr"), "lines-sound", "bare-cr", policy.Withheld},
+	{"folded line of nothing", problem("blank-fold"), "lines-sound", "blank-fold", policy.Withheld},
+	{"mbox line at the top", func(e *policy.Evidence) {
+		e.Header.Problems = []policy.Problem{{Code: "mbox-line", Place: policy.Place{Line: 1}}}
+	}, "lines-sound", "lines-sound", policy.Offered},
+	{"field added, its own server", authored("subject", 2, "subject"), "fields-signed-once", "field-added", policy.Offered},
+	{"field added", unvouched(authored("subject", 2, "subject")), "fields-signed-once", "field-added", policy.Withheld},
+	{"field not signed", unvouched(authored("subject", 1)), "fields-signed-once", "field-unsigned", policy.Withheld},
+	{"field not signed, by dial", unvouched(func(e *policy.Evidence) {
+		authored("subject", 1)(e)
+		e.Dials = policy.Dials{policy.DialUnsignedFields: "offered"}
+	}), "fields-signed-once", "field-unsigned", policy.Offered},
+	{"field added, whatever the dial", unvouched(func(e *policy.Evidence) {
+		authored("subject", 2, "subject")(e)
+		e.Dials = policy.Dials{policy.DialUnsignedFields: "offered"}
+	}), "fields-signed-once", "field-added", policy.Withheld},
+	{"field that nobody sees not signed", unvouched(authored("reply-to", 1)), "fields-signed-once", "field-unsigned", policy.Offered},
+	{"references not signed", unvouched(authored("references", 1, "from")), "fields-signed-once", "fields-signed", policy.Offered},
+	{"From signed as often as it stands", authored("from", 1), "fields-signed-once", "from-not-oversigned", policy.Offered},
+	{"From signed once more", authored("from", 1, "from"), "fields-signed-once", "fields-signed", policy.Offered},
+	{"nothing passes", func(e *policy.Evidence) { e.Auth.DKIM = nil }, "fields-signed-once", "unsigned", policy.Offered},
+	{"signed by another", func(e *policy.Evidence) { e.Auth.DKIM[0].OrgDomain = "esp.example" }, "signature-of-author", "signed-by-others", policy.Offered},
+	{"signed for another user", func(e *policy.Evidence) { e.Auth.DKIM[0].AUID = "bob@shop.example" }, "signature-of-author", "auid-other", policy.Offered},
+	{"signed for a domain below", func(e *policy.Evidence) { e.Auth.DKIM[0].AUID = "bob@mail.shop.example" }, "signature-of-author", "signed-by-author", policy.Offered},
+	{"chain that does not hold", func(e *policy.Evidence) { e.Auth.ARC = policy.ARC{Result: policy.AuthFail} }, "arc-chain", "arc-fail", policy.Offered},
+	{"chain", func(e *policy.Evidence) { e.Auth.ARC = policy.ARC{Result: policy.AuthPass} }, "arc-chain", "arc-pass", policy.Offered},
+	{"replayed, its own server", replayed(func(*policy.Evidence) {}), "signature-new", "peer-vouches", policy.Offered},
+	{"replayed", unvouched(replayed(func(*policy.Evidence) {})), "signature-new", "signature-replayed", policy.Withheld},
+	{"replayed, by dial", unvouched(replayed(func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialReplay: "note"} })), "signature-new", "signature-replayed", policy.Offered},
+	{"replayed, to few", unvouched(replayed(func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialReplayAccounts: "5"} })), "signature-new", "signature-new", policy.Offered},
+	{"passed on by a list", unvouched(replayed(func(e *policy.Evidence) { e.Access.Pattern = policy.PatternMailingList })), "signature-new", "passed-on", policy.Withheld},
+	{"addressed", unvouched(replayed(func(e *policy.Evidence) {
+		e.Header.Cc = []policy.Address{{Addr: "Alice@gmail.test", Domain: "gmail.test"}}
+		authored("cc", 1, "cc")(e)
+	})), "signature-new", "addressed", policy.Offered},
+	{"addressed, by somebody", unvouched(replayed(func(e *policy.Evidence) {
+		e.Header.To = []policy.Address{{Addr: "alice@gmail.test", Domain: "gmail.test"}}
+		authored("to", 1)(e)
+	})), "signature-new", "signature-replayed", policy.Withheld},
+}
+
+func fromIs(name, addr string) func(*policy.Evidence) {
+	return func(e *policy.Evidence) {
+		_, domain, _ := strings.Cut(addr, "@")
+		e.Header.From[0] = policy.Address{Name: name, Addr: addr, Domain: domain}
+	}
+}
+
+func senderIs(addr string) func(*policy.Evidence) {
+	return func(e *policy.Evidence) {
+		_, domain, _ := strings.Cut(addr, "@")
+		e.Header.Sender = []policy.Address{{Addr: addr, Domain: domain}}
+	}
+}
+
+// authored lets a field stand so often, and be signed so often.
+func authored(name string, count int, signed ...string) func(*policy.Evidence) {
+	return func(e *policy.Evidence) {
+		e.Header.Authored = append(e.Header.Authored, policy.FieldCount{Name: name, Count: count})
+		e.Auth.DKIM[0].Headers = append(e.Auth.DKIM[0].Headers, signed...)
+	}
+}
+
+// unvouched lets only DKIM vouch for From.
+func unvouched(change func(*policy.Evidence)) func(*policy.Evidence) {
+	return func(e *policy.Evidence) {
+		e.Auth.SPF.Result = policy.AuthNone
+		change(e)
+	}
+}
+
+func replayed(change func(*policy.Evidence)) func(*policy.Evidence) {
+	return func(e *policy.Evidence) {
+		e.Auth.DKIM[0].Fingerprint = "f"
+		e.Replays = []policy.Replay{{Domain: "shop.example", Fingerprint: "f", Accounts: 2, First: noon}}
+		change(e)
+	}
+}
+
+func TestHeaderChecks(t *testing.T) {
+	t.Parallel()
+	for _, tt := range headerCases {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e, reg := good()
+			tt.change(&e)
+			reg = append(reg, policy.Registration{From: "sh0p.example"})
+			v := policy.Decide(e, reg)
+			checkVerdict(t, e, v)
+			f, _ := v.Finding(tt.check)
+			if f.Reason != tt.reason || v.Actions[0].Answer != tt.answer {
+				t.Errorf("got %s and %s, want %s and %s\n%s", f.Reason, v.Actions[0].Answer, tt.reason, tt.answer, v.Text())
+			}
+			if v.Decider == tt.check {
+				t.Errorf("%s decides on the delivery", tt.check)
+			}
+		})
+	}
+}
+
+// TestHeaderRefusals holds the replies that the provider documents for headers.
+func TestHeaderRefusals(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		problem policy.Problem
+		reason  policy.Reason
+		text    string
+	}{
+		{policy.Problem{Code: "duplicate-field", Field: "sUBJECT"}, "field-repeated", "there are multiple Subject headers."},
+		{policy.Problem{Code: "duplicate-field", Field: "X\r\nY"}, "field-repeated", "there are multiple such headers."},
+		{policy.Problem{Code: "from-domain", Field: "From"}, "from-domain", "the domain of the From header is not valid."},
+		{policy.Problem{Code: "from-unreadable", Field: "From"}, "from-unreadable", "there is a malformed From header."},
+		{policy.Problem{Code: "encoded-address", Field: "Message-ID"}, "encoded-address", "not permitted in the Message-ID header."},
+		{policy.Problem{Code: "unicode-field", Field: "MIME-Version"}, "unicode-field", "in the MIME-Version header"},
+	} {
+		e, reg := good()
+		e.Header.Problems = []policy.Problem{tt.problem}
+		v := policy.Decide(e, reg)
+		checkVerdict(t, e, v)
+		f, _ := v.Finding("message-format")
+		text := v.Reply.Text()
+		if v.Delivery != policy.Reject || f.Reason != tt.reason || !strings.Contains(text, tt.text) || !strings.HasPrefix(text, "550-5.7.1 ") {
+			t.Errorf("%s: %s, %s", tt.problem.Code, f.Reason, text)
+		}
+		for line := range strings.Lines(text) {
+			if len(line) > 100 {
+				t.Errorf("a long line: %q", line)
+			}
+		}
+	}
+}
+
+// FuzzFromHonest judges any name and address, in bounded time and without a
+// fault; what it says of a name it says of the same name as comment.
+func FuzzFromHonest(f *testing.F) {
+	for _, s := range []string{"Shop", "noreply＠shop。example", "a\u200db", "\u202e", "www.x", "Шop", strings.Repeat("あ", 2000), "@.@", "://", "xn--.xn--a"} {
+		f.Add(s, "noreply@shop.example")
+		f.Add("Shop", s+"@shop.example")
+		f.Add("Shop", "x@"+s)
+	}
+	f.Fuzz(func(t *testing.T, name, addr string) {
+		e, reg := good()
+		i := strings.LastIndexByte(addr, '@')
+		if i < 0 {
+			return
+		}
+		judge := func(name, comment string) policy.Reason {
+			e.Header.From[0] = policy.Address{Name: name, Comment: comment, Addr: addr, Domain: addr[i+1:]}
+			v := policy.Decide(e, reg)
+			checkVerdict(t, e, v)
+			finding, _ := v.Finding("from-honest")
+			return finding.Reason
+		}
+		if a, b := judge(name, ""), judge("", name); a != b {
+			t.Errorf("%q is %s as name and %s as comment", name, a, b)
+		}
+	})
+}

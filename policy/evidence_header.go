@@ -1,0 +1,44 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// FieldCount is how often a header field stands in a message.
+type FieldCount struct {
+	Name  string `json:"name"` // In lower case.
+	Count int    `json:"count"`
+}
+
+// authoredFields are the fields of [Header.Authored]: those that the author
+// writes (RFC 5322 3.6.2 to 3.6.5, RFC 2045 section 3, RFC 2369, RFC 8058). What
+// servers on the way write is not among them: it may be added by anybody.
+var authoredFields = [...]string{
+	"from", "sender", "reply-to", "to", "cc", "bcc", "subject", "date", "message-id", "in-reply-to", "references",
+	"mime-version", "content-type", "content-transfer-encoding", "content-disposition", "list-unsubscribe", "list-unsubscribe-post",
+}
+
+// AuthoredFields returns the names of the fields that [Header.Authored] counts,
+// in lower case.
+func AuthoredFields() []string { return slices.Clone(authoredFields[:]) }
+
+// authored says how often an authored field stands.
+func (h Header) authored(name string) int {
+	for _, f := range h.Authored {
+		if f.Name == name {
+			return f.Count
+		}
+	}
+	return 0
+}
+
+// Replay is a signature that the provider has seen before.
+type Replay struct {
+	Domain      string `json:"domain"` // d= of the signature.
+	Fingerprint string `json:"fingerprint"`
+	// Accounts is how many other accounts got mail with it, each in a
+	// transaction of its own.
+	Accounts int       `json:"accounts"`
+	First    time.Time `json:"first"` // When the first such mail came.
+}
