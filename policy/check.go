@@ -63,7 +63,10 @@ type effect struct {
 	advice   bool // Nothing: overrides the others.
 	delivery Delivery
 	folder   Folder
-	reply    Reply
+	// reply and values make the reply, if this failure decides: to make it for
+	// each failure would take longer than all checks.
+	reply  ReplyID
+	values []string
 }
 
 func pass(reason Reason, detail string, facts ...Fact) conclusion {
@@ -78,14 +81,16 @@ func skip(reason Reason, detail string, facts ...Fact) conclusion {
 	return conclusion{result: Skip, reason: reason, detail: detail, facts: facts}
 }
 
-// rejected, deferred and filed give a failure its effect on delivery.
-func (c conclusion) rejected(r Reply) conclusion {
-	c.effect = effect{delivery: Reject, reply: r}
+// rejected, deferred and filed give a failure its effect on delivery: a reply of
+// the catalogue, with the values that the evidence does not have, each after its
+// name; or a folder.
+func (c conclusion) rejected(id ReplyID, values ...string) conclusion {
+	c.effect = effect{delivery: Reject, reply: id, values: values}
 	return c
 }
 
-func (c conclusion) deferred(r Reply) conclusion {
-	c.effect = effect{delivery: Defer, reply: r}
+func (c conclusion) deferred(id ReplyID, values ...string) conclusion {
+	c.effect = effect{delivery: Defer, reply: id, values: values}
 	return c
 }
 

@@ -15,21 +15,33 @@ func (s subject) bulkFacts() []Fact {
 	return []Fact{fact("sender", b.Domain), factInt("volume", b.Volume), fact("bulk", how)}
 }
 
-func notBulk() conclusion {
-	return skip("not-bulk", "the sender is no bulk sender")
+// notBulk skips the rules for who is no bulk sender; ok says that he is one. Mail
+// that was fetched was sent to somebody else: nobody knows how much of it there
+// is.
+func (s subject) notBulk() (c conclusion, ok bool) {
+	switch {
+	case s.e.Arrival.Channel == ChannelPOP:
+		return skip("no-peer", "the message was fetched, and sent to another provider"), false
+	case !s.e.Sender.Bulk:
+		return skip("not-bulk", "the sender is no bulk sender"), false
+	}
+	return conclusion{}, true
 }
 
 func checkBulkSPF(s subject) conclusion {
 	r := s.e.Auth.SPF
+	if c, ok := s.notBulk(); !ok {
+		return c
+	}
 	switch {
-	case !s.e.Sender.Bulk:
-		return notBulk()
-	case s.e.Arrival.Channel == ChannelPOP:
+	case !s.e.Arrival.Peer.IsValid():
 		return skip("no-peer", "the message did not come over a connection")
 	case r.Result == AuthPass:
 		return pass("spf-pass", "SPF passes", s.bulkFacts()...)
 	case r.Result == AuthTempError:
 		return skip("auth-temperror", "a look-up failed for the time being", s.bulkFacts()...)
+	case s.passedOn():
+		return skip("not-direct", "somebody has passed the mail on, and SPF knows only the sender's own servers", s.bulkFacts()...)
 	}
 	c := fail("bulk-spf-missing", "SPF does not pass, and the sender is a bulk sender", append(s.bulkFacts(), fact("spf", resultText(r.Result, r.Domain, r.Problem)))...)
 	return s.broken(c, DialBulkSPF, "bulk-spf-temporary", "bulk-spf")
@@ -37,13 +49,16 @@ func checkBulkSPF(s subject) conclusion {
 
 func checkBulkDKIM(s subject) conclusion {
 	a := s.e.Auth
+	if c, ok := s.notBulk(); !ok {
+		return c
+	}
 	switch {
-	case !s.e.Sender.Bulk:
-		return notBulk()
 	case a.dkimPasses():
 		return pass("dkim-pass", "DKIM passes", s.bulkFacts()...)
 	case slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthTempError }):
 		return skip("auth-temperror", "a look-up failed for the time being", s.bulkFacts()...)
+	case s.e.Access.Pattern == PatternMailingList:
+		return skip("not-direct", "a list has passed the mail on, which may have broken the signature", s.bulkFacts()...)
 	}
 	c := fail("bulk-dkim-missing", "DKIM does not pass, and the sender is a bulk sender", append(s.bulkFacts(), authFacts(s.e)...)...)
 	return s.broken(c, DialBulkDKIM, "bulk-dkim-temporary", "bulk-dkim")
@@ -51,16 +66,17 @@ func checkBulkDKIM(s subject) conclusion {
 
 func checkBulkAlignment(s subject) conclusion {
 	p := s.e.Access.Pattern
+	if c, ok := s.notBulk(); !ok {
+		return c
+	}
 	switch {
-	case !s.e.Sender.Bulk:
-		return notBulk()
 	case p != PatternDirect && p != PatternSelf && p != PatternManualForward:
 		return skip("not-direct", "the rule is for direct mail", fact("pattern", string(p)))
 	case s.fromDomain() == "":
 		return skip("from-unusable", "there is no single From domain to align with")
-	case s.vouched():
+	case s.e.Auth.Vouched():
 		return pass("aligned", "SPF or DKIM passes for the domain of From", s.bulkFacts()...)
-	case s.e.Auth.DMARC.Result == AuthTempError || s.e.Auth.SPF.Result == AuthTempError:
+	case s.unsettled():
 		return skip("auth-temperror", "a look-up failed for the time being", s.bulkFacts()...)
 	}
 	c := fail("bulk-unaligned", "what passes does not belong to the domain of From, and the sender is a bulk sender", append(s.bulkFacts(), authFacts(s.e)...)...)
@@ -69,9 +85,10 @@ func checkBulkAlignment(s subject) conclusion {
 
 func checkBulkDMARC(s subject) conclusion {
 	d := s.e.Auth.DMARC
+	if c, ok := s.notBulk(); !ok {
+		return c
+	}
 	switch {
-	case !s.e.Sender.Bulk:
-		return notBulk()
 	case d.Policy != "":
 		return pass("dmarc-record", "the author domain has a DMARC policy", append(s.bulkFacts(), fact("policy", d.Policy), fact("at", d.PolicyDomain))...)
 	case d.Result == AuthTempError || d.Result == AuthPermError:
@@ -82,8 +99,8 @@ func checkBulkDMARC(s subject) conclusion {
 }
 
 func adviseOneClick(s subject) conclusion {
-	if !s.e.Sender.Bulk {
-		return notBulk()
+	if c, ok := s.notBulk(); !ok {
+		return c
 	}
 	if s.e.Markup.Unsubscribe.Fields == 0 {
 		return fail("one-click-missing", "there is no List-Unsubscribe field, which marketing mail of a bulk sender needs", s.bulkFacts()...)

@@ -15,9 +15,8 @@ const (
 )
 
 // guidelineChecks are the rules for senders (gmail-inbound.md section 2): first
-// those for all, then those for bulk senders. That authentication and format
-// come before them is for the sake of one reply: what is refused for good is not
-// refused for a time.
+// those for all, then those for bulk senders. They come behind authentication and
+// format: what these refuse is told first.
 var guidelineChecks = []Check{
 	{
 		ID: "message-size", Scope: ScopeMessage,
@@ -29,17 +28,17 @@ var guidelineChecks = []Check{
 	},
 	{
 		ID: "message-id", Scope: ScopeMessage,
-		Doc:     "The message has a Message-ID of the form <left@right>.",
-		Source:  "gmail-inbound.md section 2, 1.4 (550 5.7.1); RFC 5322 3.6.4",
+		Doc:     "The message has a Message-ID, of the form <left@right>.",
+		Source:  "gmail-inbound.md section 2, 1.4 (550 5.7.1), 3.4 (accepted and repaired); RFC 5322 3.6.4",
 		Reasons: []Reason{"message-id-missing", "message-id-invalid", "message-id-good"},
-		Dials:   []DialID{DialMessageID},
+		Dials:   []DialID{DialMessageID, DialBrokenID},
 		run:     checkMessageID,
 	},
 	{
 		ID: "ipv6-sender", Scope: ScopeMessage,
-		Doc:     "A client with an IPv6 address has reverse DNS, and its mail is authenticated.",
+		Doc:     "A client with an IPv6 address has reverse DNS, and its mail is authenticated, without which other checks refuse it first.",
 		Source:  "gmail-inbound.md section 2, 1.4 (550 5.7.1, IPv6AuthError)",
-		Reasons: []Reason{"ipv6-ptr", "ipv6-unauthenticated", "no-peer", "ipv4", "local-peer", "ptr-temperror", "ipv6-good"},
+		Reasons: []Reason{"ipv6-ptr", "ipv6-unauthenticated", "no-peer", "ipv4", "local-peer", "ptr-temperror", "auth-temperror", "ipv6-good"},
 		run:     checkIPv6,
 	},
 	{
@@ -60,25 +59,25 @@ var guidelineChecks = []Check{
 	},
 	{
 		ID: "impersonation", Scope: ScopeMessage,
-		Doc:     "A From of the provider's own domain is authenticated as that.",
+		Doc:     "A From of the provider's own domain, or below it, is authenticated as that, in mail that nobody has passed on.",
 		Source:  "gmail-inbound.md section 2: no impersonation of Gmail in From",
-		Reasons: []Reason{"impersonates-provider", "from-unusable", "own-domain", "other-domain"},
+		Reasons: []Reason{"impersonates-provider", "from-unusable", "auth-temperror", "not-direct", "own-domain", "other-domain"},
 		Dials:   []DialID{DialImpersonation},
 		run:     checkImpersonation,
 	},
 	{
 		ID: "bulk-spf", Scope: ScopeMessage,
-		Doc:     "Mail of a bulk sender passes SPF.",
+		Doc:     "Mail of a bulk sender passes SPF, unless it was passed on.",
 		Source:  "gmail-inbound.md section 2, 1.4 (421 4.7.27, 550 5.7.27)",
-		Reasons: []Reason{"bulk-spf-missing", "not-bulk", "no-peer", "auth-temperror", "spf-pass"},
+		Reasons: []Reason{"bulk-spf-missing", "not-bulk", "no-peer", "not-direct", "auth-temperror", "spf-pass"},
 		Dials:   []DialID{DialBulkVolume, DialBulkSPF},
 		run:     checkBulkSPF,
 	},
 	{
 		ID: "bulk-dkim", Scope: ScopeMessage,
-		Doc:     "Mail of a bulk sender passes DKIM.",
+		Doc:     "Mail of a bulk sender passes DKIM, unless a list has passed it on.",
 		Source:  "gmail-inbound.md section 2, 1.4 (421 4.7.30, 550 5.7.30)",
-		Reasons: []Reason{"bulk-dkim-missing", "not-bulk", "auth-temperror", "dkim-pass"},
+		Reasons: []Reason{"bulk-dkim-missing", "not-bulk", "no-peer", "not-direct", "auth-temperror", "dkim-pass"},
 		Dials:   []DialID{DialBulkDKIM},
 		run:     checkBulkDKIM,
 	},
@@ -86,7 +85,7 @@ var guidelineChecks = []Check{
 		ID: "bulk-alignment", Scope: ScopeMessage,
 		Doc:     "Direct mail of a bulk sender has SPF or DKIM aligned with From.",
 		Source:  "gmail-inbound.md section 2, 1.4 (421 4.7.32; its 421 5.7.32 is 550 here)",
-		Reasons: []Reason{"bulk-unaligned", "not-bulk", "not-direct", "from-unusable", "auth-temperror", "aligned"},
+		Reasons: []Reason{"bulk-unaligned", "not-bulk", "no-peer", "not-direct", "from-unusable", "auth-temperror", "aligned"},
 		Dials:   []DialID{DialBulkAlignment},
 		run:     checkBulkAlignment,
 	},
@@ -94,7 +93,7 @@ var guidelineChecks = []Check{
 		ID: "bulk-dmarc", Scope: ScopeMessage,
 		Doc:     "The domain of a bulk sender has a DMARC record with a policy; none is enough.",
 		Source:  "gmail-inbound.md section 2, 1.4 (421 4.7.40, 550 5.7.40; its FAQ says 4.7.31)",
-		Reasons: []Reason{"bulk-dmarc-missing", "not-bulk", "dmarc-not-evaluated", "dmarc-record"},
+		Reasons: []Reason{"bulk-dmarc-missing", "not-bulk", "no-peer", "dmarc-not-evaluated", "dmarc-record"},
 		Dials:   []DialID{DialBulkDMARC},
 		run:     checkBulkDMARC,
 	},
@@ -102,7 +101,7 @@ var guidelineChecks = []Check{
 		ID: "bulk-one-click", Scope: ScopeMessage, Advice: true,
 		Doc:     "Marketing mail of a bulk sender offers one-click unsubscription.",
 		Source:  "gmail-inbound.md section 2: never a refusal by itself; which mail is marketing is for the sender to know",
-		Reasons: []Reason{"one-click-missing", "one-click-broken", "not-bulk", "one-click"},
+		Reasons: []Reason{"one-click-missing", "one-click-broken", "not-bulk", "no-peer", "one-click"},
 		run:     adviseOneClick,
 	},
 	{
@@ -131,17 +130,18 @@ var guidelineChecks = []Check{
 
 // broken gives a failed rule the effect that a dial says.
 func (s subject) broken(c conclusion, dial DialID, temporary, permanent ReplyID) conclusion {
-	return s.apply(c, s.e.Dials.Get(dial), temporary, permanent)
+	return c.as(s.e.Dials.Get(dial), temporary, permanent)
 }
 
-func (s subject) apply(c conclusion, effect string, temporary, permanent ReplyID) conclusion {
+// as gives a failure the effect of a word.
+func (c conclusion) as(effect string, temporary, permanent ReplyID) conclusion {
 	switch effect {
 	case "spam":
 		return c.filed(Spam)
 	case "defer":
-		return c.deferred(s.catalogued(temporary))
+		return c.deferred(temporary)
 	case "reject":
-		return c.rejected(s.catalogued(permanent))
+		return c.rejected(permanent)
 	}
 	return c.noted()
 }
@@ -156,28 +156,67 @@ func checkSize(s subject) conclusion {
 	switch {
 	case h.Size > limit:
 		return fail("message-too-large", "the message is larger than the provider takes", got, most).
-			rejected(s.catalogued("message-size", "{got}", got.Value, "{limit}", most.Value))
+			rejected("message-size", "got", got.Value, "limit", most.Value)
 	case h.Attachments > maxAttachments:
 		n, most := factInt("attachments", h.Attachments), factInt("limit", maxAttachments)
 		return fail("attachments-too-many", "the message has more attachments than the provider takes", n, most).
-			rejected(s.catalogued("header-limit", "{what}", "the number of attachments", "{got}", n.Value, "{limit}", most.Value))
+			rejected("header-limit", "what", "the number of attachments", "got", n.Value, "limit", most.Value)
 	}
 	return pass("size-within-limits", "the message is not too large", got)
 }
 
 func checkMessageID(s subject) conclusion {
 	id := s.e.Header.MessageID
-	left, right, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(id, "<"), ">"), "@")
-	good := ok && left != "" && right != "" && strings.HasPrefix(id, "<") && strings.HasSuffix(id, ">") &&
-		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) && !strings.ContainsAny(left+right, "<>@")
-	c := fail("message-id-invalid", "Message-ID has not the form <left@right>", fact("messageId", id))
 	switch {
-	case good:
-		return pass("message-id-good", "the message has a Message-ID")
 	case id == "":
-		c = fail("message-id-missing", "there is no Message-ID")
+		return s.broken(fail("message-id-missing", "there is no Message-ID"), DialMessageID, "message-id-missing", "message-id-missing")
+	case isMessageID(id):
+		return pass("message-id-good", "the message has a Message-ID")
 	}
-	return s.broken(c, DialMessageID, "message-id-missing", "message-id-missing")
+	c := fail("message-id-invalid", "Message-ID has not the form <left@right>", fact("messageId", clipped(id)))
+	return s.broken(c, DialBrokenID, "message-id-missing", "message-id-missing")
+}
+
+// isMessageID reports whether a field has one msg-id of RFC 5322 3.6.4, perhaps
+// with comments around it. Inside the brackets it is generous: something has to
+// stand on both sides of an "@", and a space only where the left side is quoted.
+func isMessageID(field string) bool {
+	before, rest, ok := strings.Cut(field, "<")
+	id, after, closed := strings.Cut(rest, ">")
+	at := strings.LastIndexByte(id, '@')
+	return ok && closed && isComment(before) && isComment(after) && at > 0 && at < len(id)-1 &&
+		!strings.ContainsFunc(id, unicode.IsControl) && (!strings.Contains(id, " ") || strings.HasPrefix(id, `"`) && !strings.Contains(id[at:], " "))
+}
+
+// isComment reports whether text is white space and comments (RFC 5322 3.2.2).
+func isComment(text string) bool {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case c == '\\' && depth > 0:
+			i++
+		case depth == 0 && c != ' ' && c != '\t':
+			return false
+		}
+		if depth < 0 {
+			return false
+		}
+	}
+	return depth == 0
+}
+
+// maxQuoted bounds what a fact quotes of a field.
+const maxQuoted = 998
+
+func clipped(text string) string {
+	if len(text) <= maxQuoted {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxQuoted], "") + "..."
 }
 
 func checkIPv6(s subject) conclusion {
@@ -194,9 +233,11 @@ func checkIPv6(s subject) conclusion {
 	case r.Result == AuthTempError:
 		return skip("ptr-temperror", "the reverse look-up failed for the time being")
 	case r.Result != AuthPass:
-		return fail("ipv6-ptr", "an IPv6 address needs a name that leads back to it", name).rejected(s.catalogued("ipv6"))
+		return fail("ipv6-ptr", "an IPv6 address needs a name that leads back to it", name).rejected("ipv6")
+	case !authenticated(s.e.Auth) && s.unsettled():
+		return skip("auth-temperror", "a look-up failed for the time being", authFacts(s.e)...)
 	case !authenticated(s.e.Auth):
-		return fail("ipv6-unauthenticated", "mail from an IPv6 address has to pass SPF or DKIM", authFacts(s.e)...).rejected(s.catalogued("ipv6"))
+		return fail("ipv6-unauthenticated", "mail from an IPv6 address has to pass SPF or DKIM", authFacts(s.e)...).rejected("ipv6")
 	}
 	return pass("ipv6-good", "the client has a name, and its mail is authenticated", name)
 }
@@ -248,12 +289,15 @@ func checkImpersonation(s subject) conclusion {
 	switch own := domainOf(s.e.Account.Address); {
 	case from == "":
 		return skip("from-unusable", "there is no single From domain")
-	case from != own && !slices.Contains(realDomains, from):
+	case !slices.ContainsFunc(append(realDomains, own), func(domain string) bool { return isWithin(from, domain) }):
 		return pass("other-domain", "From is not of the provider's domain", facts...)
-	case s.vouched():
+	case s.e.Auth.Vouched():
 		return pass("own-domain", "From is of the provider's domain, and authenticated as such", facts...)
-	case s.e.Auth.DMARC.Result == AuthTempError:
-		return skip("from-unusable", "what would vouch for From could not be looked up now", facts...)
+	case s.unsettled():
+		return skip("auth-temperror", "what would vouch for From could not be looked up now", facts...)
+	case s.passedOn():
+		// The provider's own users write to lists, too.
+		return skip("not-direct", "somebody has passed the mail on, which may have broken what vouched for From", facts...)
 	}
 	effect := s.e.Dials.Get(DialImpersonation)
 	if effect == "documented" {
@@ -263,13 +307,41 @@ func checkImpersonation(s subject) conclusion {
 		}
 	}
 	c := fail("impersonates-provider", "From is of the provider's domain, and nothing that passes is", facts...)
-	return s.apply(c, effect, "unauthenticated-temporary", "dmarc")
+	return c.as(effect, "bulk-alignment-temporary", "bulk-alignment")
 }
 
-// vouched says whether SPF or a signature passes for From's organisational
-// domain.
-func (s subject) vouched() bool {
+// isWithin reports whether a domain is another one or below it.
+func isWithin(domain, other string) bool {
+	rest, ok := strings.CutSuffix(domain, other)
+	return ok && (rest == "" || strings.HasSuffix(rest, "."))
+}
+
+// unsettled says whether a look-up failed that might have vouched for From.
+func (s subject) unsettled() bool {
 	a := s.e.Auth
+	return a.SPF.Result == AuthTempError || a.DMARC.Result == AuthTempError ||
+		slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthTempError })
+}
+
+// passedOn says whether a list or a forwarder has passed the mail on. One that
+// leaves the envelope alone cannot be told from the sender by that; but then an
+// aligned signature is there, and the mail is addressed to somebody else.
+func (s subject) passedOn() bool {
+	switch s.e.Access.Pattern {
+	case PatternMailingList, PatternAutoForward:
+		return true
+	}
+	named := func(list []Address) bool {
+		return slices.ContainsFunc(list, func(a Address) bool { return strings.EqualFold(a.Addr, s.e.Account.Address) })
+	}
+	a := s.e.Auth
+	return a.SPF.Result != AuthPass && !named(s.e.Header.To) && !named(s.e.Header.Cc) && len(s.e.Header.To)+len(s.e.Header.Cc) > 0 &&
+		slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthPass && a.Aligned(d.Domain, d.OrgDomain) })
+}
+
+// Vouched says whether SPF or a signature passes for the author's organisational
+// domain.
+func (a Authentication) Vouched() bool {
 	return a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain) ||
 		slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthPass && a.Aligned(d.Domain, d.OrgDomain) })
 }
@@ -282,7 +354,11 @@ func checkSendingRate(s subject) conclusion {
 	}
 	id := ReplyID("rate-" + string(r.By))
 	c := fail(Reason(id), "more mail came by one "+string(r.By)+" than may: "+r.String(), rateFacts(r)...)
-	return s.broken(c, DialRateExceeded, id, "rate-ip-blocked")
+	effect := s.e.Dials.Get(DialRateExceeded)
+	if effect == "reject" && r.By != ByPeer && r.By != ByNetblock {
+		effect = "defer" // The catalogue refuses nothing else for good.
+	}
+	return c.as(effect, id, "rate-ip-blocked")
 }
 
 func adviseSubject(s subject) conclusion {
@@ -291,7 +367,7 @@ func adviseSubject(s subject) conclusion {
 	// to be looked at.
 	for _, prefix := range []string{"re:", "fwd:", "fw:"} {
 		if strings.HasPrefix(subject, prefix) && !s.e.Header.Reply && len(s.e.Markup.Enclosed) == 0 {
-			return fail("false-reply", "the subject says that this is a reply or a forward, and nothing else does", fact("subject", s.e.Header.Subject))
+			return fail("false-reply", "the subject says that this is a reply or a forward, and nothing else does", fact("subject", clipped(s.e.Header.Subject)))
 		}
 	}
 	return pass("subject-honest", "the subject claims no reply and no forward that there is not")
@@ -301,7 +377,7 @@ func adviseDisplayName(s subject) conclusion {
 	name := s.from().Name
 	folded := strings.ToLower(strings.TrimSpace(name))
 	rcpt := strings.ToLower(s.e.Account.Address)
-	facts := []Fact{fact("name", name)}
+	facts := []Fact{fact("name", clipped(name))}
 	switch {
 	case s.from().Addr == "":
 		return skip("from-unusable", "there is no single From address")

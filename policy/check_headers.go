@@ -341,10 +341,10 @@ func (s subject) refuseCharacters() (conclusion, bool) {
 		switch p.Code {
 		case ProblemEncodedAddress:
 			return fail("encoded-address", "an encoded word stands where none may: "+p.String(), problemFacts(s.e.Header.Problems)...).
-				rejected(s.catalogued("encoded-word", "{what}", fieldName(p))), true
+				rejected("encoded-word", "what", fieldName(p)), true
 		case ProblemUnicodeField:
 			return fail("unicode-field", "a field has characters other than ASCII, and may not: "+p.String(), problemFacts(s.e.Header.Problems)...).
-				rejected(s.catalogued("unicode-header", "{what}", fieldName(p))), true
+				rejected("unicode-header", "what", fieldName(p)), true
 		}
 	}
 	return conclusion{}, false

@@ -127,7 +127,7 @@ var problemRefusals = []struct {
 func checkFormat(s subject) conclusion {
 	h := s.e.Header
 	if i := slices.IndexFunc(h.Problems, func(p Problem) bool { return p.Code == ProblemNotProcessed }); i >= 0 {
-		return fail("not-processed", "doppelbox could not read the message, which is its fault: "+h.Problems[i].Text).deferred(s.catalogued("not-processed"))
+		return fail("not-processed", "doppelbox could not read the message, which is its fault: "+h.Problems[i].Text).deferred("not-processed")
 	}
 	for _, refusal := range problemRefusals {
 		i := slices.IndexFunc(h.Problems, func(p Problem) bool { return p.Code == refusal.code })
@@ -143,13 +143,13 @@ func checkFormat(s subject) conclusion {
 			text = "there is a malformed From header"
 		}
 		if refusal.text == "" {
-			return fail(refusal.reason, "the message is malformed: "+p.String(), problemFacts(h.Problems)...).rejected(s.catalogued("malformed"))
+			return fail(refusal.reason, "the message is malformed: "+p.String(), problemFacts(h.Problems)...).rejected("malformed")
 		}
-		return fail(refusal.reason, text+": "+p.String(), problemFacts(h.Problems)...).rejected(s.notCompliant(text))
+		return fail(refusal.reason, text+": "+p.String(), problemFacts(h.Problems)...).rejected("not-compliant", "why", text)
 	}
 	if len(h.From) > 1 {
 		return fail("from-several", "From has several addresses", problemFacts(h.Problems)...).
-			rejected(s.notCompliant("there are several From headers or addresses"))
+			rejected("not-compliant", "why", "there are several From headers or addresses")
 	}
 	if c, refused := s.refuseCharacters(); refused {
 		return c
@@ -216,7 +216,7 @@ func checkHeaderLimits(s subject) conclusion {
 		if limit.got > limit.max {
 			return fail(limit.reason, fmt.Sprintf("%s is %d, and the limit is %d", limit.what, limit.got, limit.max),
 				factInt("got", limit.got), factInt("limit", limit.max)).
-				rejected(s.catalogued("header-limit", "{what}", limit.what, "{got}", strconv.Itoa(limit.got), "{limit}", strconv.Itoa(limit.max)))
+				rejected("header-limit", "what", limit.what, "got", strconv.Itoa(limit.got), "limit", strconv.Itoa(limit.max))
 		}
 	}
 	return pass("header-within-limits", "the header is within all limits", factInt("size", h.HeaderSize), factInt("fields", h.Fields))
@@ -225,7 +225,7 @@ func checkHeaderLimits(s subject) conclusion {
 func checkHops(s subject) conclusion {
 	got := factInt("received", s.e.Header.Received)
 	if s.e.Header.Received > maxHops {
-		return fail("too-many-hops", "there are more than 50 Received fields: a mail loop", got).rejected(s.catalogued("mail-loop"))
+		return fail("too-many-hops", "there are more than 50 Received fields: a mail loop", got).rejected("mail-loop")
 	}
 	return pass("hops-within-limit", "no sign of a mail loop", got)
 }
@@ -237,7 +237,7 @@ func checkDNS(s subject) conclusion {
 	switch {
 	case a.DMARC.Result == AuthTempError || failed && !authenticated(a):
 		return fail("dns-temperror", "a DNS look-up failed for the time being, so the sender cannot be authenticated now", facts...).
-			deferred(s.catalogued("authentication-unavailable"))
+			deferred("authentication-unavailable")
 	case failed:
 		return pass("dns-failed-in-part", "a DNS look-up failed for the time being; what was answered settles the delivery", facts...)
 	}
@@ -298,7 +298,7 @@ func checkAuthenticated(s subject) conclusion {
 		return skip("auth-temperror", "neither passes, and a look-up failed", facts...)
 	case a.SPF.Result == AuthFail:
 		return fail("spf-hard-fail", "no DKIM signature passes, and the envelope's domain says that the peer is not one of its senders", facts...).
-			rejected(s.catalogued("spf-hard-fail"))
+			rejected("spf-hard-fail")
 	}
 	return s.broken(fail("unauthenticated", "neither SPF nor DKIM passes", facts...), DialUnauthentic, "unauthenticated-temporary", "unauthenticated")
 }
@@ -323,7 +323,7 @@ func checkDMARC(s subject) conclusion {
 	}
 	switch {
 	case d.Policy == "reject" && s.e.Dials.Get(DialProfile) == "gmail":
-		return fail("dmarc-reject", "DMARC fails, and the author domain asks to reject", facts...).rejected(s.catalogued("dmarc"))
+		return fail("dmarc-reject", "DMARC fails, and the author domain asks to reject", facts...).rejected("dmarc")
 	case d.Policy == "reject" || d.Policy == "quarantine":
 		// RFC 9989 7.4: a receiver without other knowledge treats reject as
 		// quarantine.

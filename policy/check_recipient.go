@@ -29,6 +29,18 @@ var recipientChecks = []Check{
 		run:     checkRecipientDomain,
 	},
 	{
+		ID: "one-domain", Scope: ScopeMessage, Phase: PhaseRcpt,
+		Doc:     "All recipients of the transaction are of one provider.",
+		Source:  "gmail-inbound.md 1.4 (451 4.3.0)",
+		Reasons: []Reason{"several-domains", "one-domain"},
+		run: func(s subject) conclusion {
+			if other := s.e.Arrival.Beside; other != "" {
+				return fail("several-domains", "an earlier recipient of the transaction is of another provider", fact("other", other)).deferred("several-domains")
+			}
+			return pass("one-domain", "no earlier recipient is of another provider")
+		},
+	},
+	{
 		ID: "account-open", Scope: ScopeMessage, Phase: PhaseRcpt,
 		Doc:     "The account is in use, and has room.",
 		Source:  "gmail-inbound.md 1.4 (550 5.2.1, 452 4.2.2, 552 5.2.2)",
@@ -49,12 +61,11 @@ func checkOrdered(s subject) conclusion {
 	if s.e.Order == "" {
 		return pass("not-ordered", "the answer is what the message deserves")
 	}
-	r := s.catalogued(s.e.Order, "{command}", "DATA")
 	c := fail("ordered", "somebody has ordered this answer, whatever the message is like", fact("reply", string(s.e.Order)))
-	if r.Code >= 500 {
-		return c.rejected(r)
+	if r, _ := FindReply(s.e.Order); r.Code >= 500 {
+		return c.rejected(s.e.Order)
 	}
-	return c.deferred(r)
+	return c.deferred(s.e.Order, "command", "DATA")
 }
 
 func checkRecipientDomain(s subject) conclusion {
@@ -63,11 +74,11 @@ func checkRecipientDomain(s subject) conclusion {
 		return skip("no-peer", "the message did not come over a connection")
 	}
 	switch {
-	case len(in.AllowFrom) > 0 && !slices.ContainsFunc(in.AllowFrom, func(n netip.Prefix) bool { return n.Contains(a.Peer.Unmap()) }):
+	case len(in.AllowFrom) > 0 && !slices.ContainsFunc(in.AllowFrom, func(n netip.Prefix) bool { return n.Contains(a.Peer.Unmap().WithZone("")) }):
 		return fail("peer-not-allowed", "the recipient's domain does not take mail from this address", fact("peer", peerText(a.Peer))).
-			deferred(s.catalogued("peer-not-allowed"))
+			deferred("peer-not-allowed")
 	case in.TLSRequired && a.TLS == "":
-		return fail("tls-required", "the recipient's domain takes mail by TLS only").deferred(s.catalogued("tls-required"))
+		return fail("tls-required", "the recipient's domain takes mail by TLS only").deferred("tls-required")
 	}
 	return pass("domain-open", "the recipient's domain asks for nothing else")
 }
@@ -76,11 +87,11 @@ func checkAccountOpen(s subject) conclusion {
 	state := fact("state", string(s.e.Account.State))
 	switch s.e.Account.State {
 	case AccountDisabled:
-		return fail("account-inactive", "the account is disabled", state).rejected(s.catalogued("account-inactive"))
+		return fail("account-inactive", "the account is disabled", state).rejected("account-inactive")
 	case AccountFull:
-		return fail("over-quota", "the account is out of space", state).deferred(s.catalogued("over-quota"))
+		return fail("over-quota", "the account is out of space", state).deferred("over-quota")
 	case AccountFullInactive:
-		return fail("over-quota-inactive", "the account is out of space, and nobody uses it", state).rejected(s.catalogued("over-quota-inactive"))
+		return fail("over-quota-inactive", "the account is out of space, and nobody uses it", state).rejected("over-quota-inactive")
 	}
 	return pass("account-active", "the account is in use, and has room")
 }
@@ -96,9 +107,9 @@ func checkReceivingRate(s subject) conclusion {
 	c := fail("rate-exceeded", "the account gets more mail than it may: "+r.String(), rateFacts(r)...)
 	switch s.e.Dials.Get(DialAccountRate) {
 	case "defer":
-		return c.deferred(s.catalogued("receiving-rate"))
+		return c.deferred("receiving-rate")
 	case "reject":
-		return c.rejected(s.catalogued("receiving-rate-permanent"))
+		return c.rejected("receiving-rate-permanent")
 	}
 	return c.noted()
 }

@@ -11,18 +11,22 @@ func Decide(e Evidence, reg Registry) Verdict {
 	v := Verdict{Delivery: Accept, Folder: Inbox}
 	s := subject{e: &e, reg: reg, verdict: &v}
 	v.Findings = make([]Finding, 0, len(recipientChecks)+len(messageChecks)+len(guidelineChecks))
+	var decisive effect
 	for c := range allMessageChecks {
 		got := c.run(s)
 		v.Findings = append(v.Findings, c.finding(got))
-		if got.result == Fail && !c.Advice && !got.effect.advice && v.Decider == "" {
-			v.Decider, v.Delivery, v.Folder, v.Reply = c.ID, got.effect.delivery, got.effect.folder, got.effect.reply
-			v.Phase = cmp.Or(c.Phase, PhaseData)
+		if got.result == Fail && !c.Advice && !got.effect.advice && decides(v, got.effect) {
+			v.Decider, v.Delivery, v.Folder, v.Phase = c.ID, got.effect.delivery, got.effect.folder, cmp.Or(c.Phase, PhaseData)
+			decisive = got.effect
 		}
 	}
-	if e.Arrival.Channel == ChannelPOP {
+	switch {
+	case e.Arrival.Channel == ChannelPOP:
 		keepFetched(&v, e.Dials)
-	} else if v.Delivery == Accept {
+	case v.Delivery == Accept:
 		v.Reply, v.Phase = ReplyAccepted(e.At), PhaseData
+	default:
+		v.Reply = ReplyFor(decisive.reply, &e, decisive.values...)
 	}
 	v.Actions = make([]ActionVerdict, 0, len(e.Markup.Actions))
 	for i := range e.Markup.Actions {
@@ -34,6 +38,13 @@ func Decide(e Evidence, reg Registry) Verdict {
 		v.Dials = append(v.Dials, fact(string(DialFetchRefused), e.Dials.Get(DialFetchRefused)))
 	}
 	return v
+}
+
+// decides says whether a failure decides on a message, after those before it: the
+// first does, and the first that refuses the message overrules one that would
+// file it as spam. What is spam is refused for its size all the same.
+func decides(v Verdict, e effect) bool {
+	return v.Decider == "" || v.Delivery == Accept && e.delivery != Accept
 }
 
 // allMessageChecks yields the checks of scope message, in order.
@@ -57,7 +68,7 @@ func DecideRcpt(e Evidence) (r Reply, ok bool) {
 			continue
 		}
 		if got := c.run(s); got.result == Fail && !got.effect.advice && got.effect.delivery != Accept {
-			return got.effect.reply, false
+			return ReplyFor(got.effect.reply, &e, got.effect.values...), false
 		}
 	}
 	return Reply{}, true

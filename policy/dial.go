@@ -19,6 +19,8 @@ const (
 	DialTLS            DialID = "tls.missing"
 	DialUnauthentic    DialID = "unauthenticated"
 	DialMessageID      DialID = "message-id.missing"
+	DialBrokenID       DialID = "message-id.broken"
+	DialMaxRcpt        DialID = "rcpt.max"
 	DialSuspiciousSPF  DialID = "spf.suspicious"
 	DialImpersonation  DialID = "impersonation"
 	DialMaxSize        DialID = "size.max"
@@ -67,7 +69,7 @@ const (
 type Dial struct {
 	ID      DialID   `json:"id"`
 	Default string   `json:"default"`
-	Values  []string `json:"values"` // The words it takes, or one of the forms "DURATION" and "DURATION,...".
+	Values  []string `json:"values"` // The words it takes, or one of the forms below.
 	Doc     string   `json:"doc"`    // One sentence.
 	Source  string   `json:"source"` // The fact sheet's line that leaves it open.
 }
@@ -87,24 +89,26 @@ var dials = []Dial{
 	{DialReverseDNS, "note", []string{"note", "spam", "defer", "reject"}, "What a peer without matching reverse DNS meets; by IPv6 it is always refused.", "gmail-inbound.md section 2: temporary, permanent or spam"},
 	{DialTLS, "note", []string{"note", "spam", "defer", "reject"}, "What mail without TLS meets whose sender is not a bulk sender.", "gmail-inbound.md section 2: temporary, permanent or spam; 1.4 has replies for bulk senders only"},
 	{DialUnauthentic, "reject", []string{"reject", "defer"}, "Whether mail for which neither SPF nor DKIM passes is refused for good or for a time.", "gmail-inbound.md 1.4 has both, 421 4.7.26 and 550 5.7.26"},
-	{DialMessageID, "reject", []string{"reject", "spam", "note"}, "What mail without a valid Message-ID meets.", "gmail-inbound.md 1.4 has a refusal, section 2 says temporary, permanent or spam"},
+	{DialMessageID, "reject", []string{"reject", "spam", "note"}, "What mail without Message-ID meets.", "gmail-inbound.md 1.4 has a refusal; by 3.4 such mail was seen accepted and repaired, which may go by reputation"},
+	{DialBrokenID, "note", []string{"note", "spam", "reject"}, "What mail meets whose Message-ID has not the form <left@right>.", "gmail-inbound.md 1.4 has a refusal, 3.4 an accepted mail"},
+	{DialMaxRcpt, "100", []string{formCount}, "How many recipients a transaction may have, up to 10000.", "gmail-inbound.md 1.5: not documented; RFC 5321 4.5.3.1.8 asks for 100"},
 	{DialSuspiciousSPF, "note", []string{"note", "spam", "defer", "reject"}, "What mail meets that passes SPF by an entry that lets nearly everybody pass.", "gmail-inbound.md 1.4: which entries are suspicious is not documented"},
 	{DialImpersonation, "documented", []string{"documented", "note", "spam", "defer", "reject"}, "What mail meets whose From is the provider's own domain, and which is not authenticated as such; documented is spam, and for a bulk sender a temporary refusal.", "gmail-inbound.md section 2"},
-	{DialMaxSize, "announced", []string{"announced", "documented"}, "How large a message may be: as the server announces, or the 50 MB of the help page.", "gmail-inbound.md 1.1 and 1.5 differ"},
-	{DialBulkVolume, "5000", []string{formCount}, "How many messages of a primary domain in 24 hours make it a bulk sender, for ever.", "gmail-inbound.md section 2: close to 5,000 or more"},
+	{DialMaxSize, "announced", []string{"announced", "documented"}, "How large a message may be when it has come: as large as the server announces, or the 50 MB of the help page.", "gmail-inbound.md 1.1 and 1.5 differ"},
+	{DialBulkVolume, "5000", []string{formCount}, "How many accepted messages of a primary domain, each account's copy counted, make it a bulk sender within 24 hours, for ever.", "gmail-inbound.md section 2: close to 5,000 or more"},
 	{DialBulkSPF, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without an SPF pass meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
 	{DialBulkDKIM, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without a DKIM pass meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
 	{DialBulkTLS, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without TLS meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
 	{DialBulkDMARC, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without a DMARC record meets.", "gmail-inbound.md section 2 says mitigation only, 1.4 has 421 4.7.40 and 550 5.7.40"},
 	{DialBulkAlignment, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender meets whose From is aligned with neither SPF nor DKIM.", "gmail-inbound.md section 2: temporary, permanent or spam"},
-	{DialRateAccount, "60/1m,3600/1h,86400/24h", []string{formLimits}, "How much mail an account may get.", "gmail-inbound.md 1.5 documents the default"},
+	{DialRateAccount, "60/1m,3600/1h,86400/24h", []string{formLimits}, "How much accepted mail an account may get.", "gmail-inbound.md 1.5 documents the default"},
 	{DialAccountRate, "note", []string{"note", "defer", "reject"}, "What mail beyond that meets: a note, because a test suite sends faster than people do.", "gmail-inbound.md 1.4 has 450 4.2.1 and 550 5.2.1, and a lock of up to 24 hours"},
 	{DialRatePeer, "off", []string{formLimits}, "How much mail a client's address may send.", "gmail-inbound.md section 2: the quotas are not documented"},
 	{DialRateNetblock, "off", []string{formLimits}, "How much mail a client's network may send: 24 bits of IPv4, 64 of IPv6.", "gmail-inbound.md 1.4: not documented"},
 	{DialRateDKIM, "off", []string{formLimits}, "How much mail a domain may send for which DKIM passes.", "gmail-inbound.md section 2: not documented"},
 	{DialRateSPF, "off", []string{formLimits}, "How much mail a domain may send for which SPF passes.", "gmail-inbound.md section 2: not documented"},
 	{DialRateMessageID, "off", []string{formLimits}, "How often a Message-ID may come.", "gmail-inbound.md 1.4: not documented"},
-	{DialRateExceeded, "defer", []string{"defer", "reject", "spam", "note"}, "What mail beyond the limits on senders meets.", "gmail-inbound.md 1.4 has 421 4.7.28 and 550 5.7.28"},
+	{DialRateExceeded, "defer", []string{"defer", "reject", "spam", "note"}, "What mail beyond the limits on senders meets; only addresses and networks are refused for good, everything else is then deferred.", "gmail-inbound.md 1.4 has 421 4.7.28 and 550 5.7.28"},
 	{DialBareLineEnds, "accept", []string{"accept", "reject"}, "Whether a message with a CR or LF that stands alone is taken; it never ends the data.", "gmail-inbound.md section 5: RFC 5321 2.3.8; the real provider's answer is not known"},
 	{DialPartialBody, "withheld", []string{"withheld", "offered"}, "Whether an action is shown when the only DKIM signature for From leaves part of the body out (l=) and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 8.2"},
 	{DialMIMEFields, "offered", []string{"offered", "withheld"}, "Whether an action is shown when the only DKIM signature for From does not cover Content-Type and Content-Transfer-Encoding, with which somebody could have the signed octets read in another way, and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 5.4.1"},

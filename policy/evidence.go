@@ -99,7 +99,10 @@ type Arrival struct {
 	// reverse-path.
 	MailFrom string `json:"mailFrom"`
 	Rcpt     string `json:"rcpt"` // The forward-path that led to this account.
-	Session  string `json:"session,omitempty"`
+	// Beside is the domain of an earlier recipient of the transaction that is of
+	// another provider; empty if there is none.
+	Beside  string `json:"beside,omitempty"`
+	Session string `json:"session,omitempty"`
 	// Fetch is how the provider fetched it; set for ChannelPOP only. Peer,
 	// HELO and MailFrom are then unknown: there was no SMTP peer.
 	Fetch *Fetch `json:"fetch,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/doppelbox/doppelbox/policy"
 )
@@ -71,6 +72,8 @@ var guidelineCases = []struct {
 		e.Inbound = policy.Inbound{TLSRequired: true, AllowFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 		e.Arrival.Peer = netip.MustParseAddr("::ffff:192.0.2.10")
 	}},
+	{"one-domain", "several-domains", func(e *policy.Evidence) { e.Arrival.Beside = "other.test" }},
+	{"one-domain", "one-domain", func(*policy.Evidence) {}},
 	{"account-open", "account-inactive", func(e *policy.Evidence) { e.Account.State = policy.AccountDisabled }},
 	{"account-open", "over-quota", func(e *policy.Evidence) { e.Account.State = policy.AccountFull }},
 	{"account-open", "over-quota-inactive", func(e *policy.Evidence) { e.Account.State = policy.AccountFullInactive }},
@@ -89,7 +92,11 @@ var guidelineCases = []struct {
 	{"message-id", "message-id-invalid", func(e *policy.Evidence) { e.Header.MessageID = "<1>" }},
 	{"message-id", "message-id-invalid", func(e *policy.Evidence) { e.Header.MessageID = "<a b@c>" }},
 	{"message-id", "message-id-invalid", func(e *policy.Evidence) { e.Header.MessageID = "<a@b><c@d>" }},
+	{"message-id", "message-id-invalid", func(e *policy.Evidence) { e.Header.MessageID = "<a@b> x (c)" }},
 	{"message-id", "message-id-good", func(*policy.Evidence) {}},
+	{"message-id", "message-id-good", func(e *policy.Evidence) { e.Header.MessageID = "<id@x> (added by (a \\) server of) x)" }},
+	{"message-id", "message-id-good", func(e *policy.Evidence) { e.Header.MessageID = `<"a b@c"@[192.0.2.1]>` }},
+	{"message-id", "message-id-good", func(e *policy.Evidence) { e.Header.MessageID = "<1.a@x@mta1.x>" }},
 	{"ipv6-sender", "ipv4", func(*policy.Evidence) {}},
 	{"ipv6-sender", "no-peer", noPeer},
 	{"ipv6-sender", "local-peer", peer6("::1", policy.AuthNone)},
@@ -99,6 +106,10 @@ var guidelineCases = []struct {
 	{"ipv6-sender", "ipv6-unauthenticated", func(e *policy.Evidence) {
 		peer6("2001:db8::1", policy.AuthPass)(e)
 		unauthenticate(e, policy.AuthNone)
+	}},
+	{"ipv6-sender", "auth-temperror", func(e *policy.Evidence) {
+		peer6("2001:db8::1", policy.AuthPass)(e)
+		unauthenticate(e, policy.AuthTempError)
 	}},
 	{"ipv6-sender", "ipv6-good", peer6("2001:db8::1", policy.AuthPass)},
 	{"spf-record", "spf-suspicious", func(e *policy.Evidence) { e.Auth.SPF.Mechanism = "+all" }},
@@ -114,7 +125,16 @@ var guidelineCases = []struct {
 	{"impersonation", "impersonates-provider", from("boss@googlemail.com")},
 	{"impersonation", "impersonates-provider", bulkAnd(from("boss@gmail.com"))},
 	{"impersonation", "from-unusable", func(e *policy.Evidence) { e.Header.From = nil }},
-	{"impersonation", "from-unusable", func(e *policy.Evidence) {
+	{"impersonation", "impersonates-provider", from("boss@mail.gmail.test")},
+	{"impersonation", "not-direct", func(e *policy.Evidence) {
+		from("boss@gmail.com")(e)
+		e.Access.Pattern = policy.PatternMailingList
+	}},
+	{"impersonation", "auth-temperror", func(e *policy.Evidence) {
+		from("boss@gmail.test")(e)
+		e.Auth.DKIM[0].Result = policy.AuthTempError
+	}},
+	{"impersonation", "auth-temperror", func(e *policy.Evidence) {
 		from("boss@gmail.test")(e)
 		e.Auth.DMARC.Result = policy.AuthTempError
 	}},
@@ -126,14 +146,31 @@ var guidelineCases = []struct {
 	{"bulk-spf", "bulk-spf-missing", bulkAnd(func(e *policy.Evidence) { e.Auth.SPF.Result = policy.AuthSoftFail })},
 	{"bulk-spf", "not-bulk", func(*policy.Evidence) {}},
 	{"bulk-spf", "no-peer", bulkAnd(noPeer)},
+	{"bulk-spf", "not-direct", bulkAnd(func(e *policy.Evidence) {
+		e.Auth.SPF.Result, e.Access.Pattern = policy.AuthFail, policy.PatternAutoForward
+	})},
+	{"bulk-spf", "not-direct", bulkAnd(func(e *policy.Evidence) {
+		e.Auth.SPF.Result, e.Header.To = policy.AuthFail, []policy.Address{{Addr: "alice@acme.example"}}
+	})},
+	{"bulk-spf", "bulk-spf-missing", bulkAnd(func(e *policy.Evidence) {
+		e.Auth.SPF.Result, e.Header.To = policy.AuthFail, []policy.Address{{Addr: "Alice@gmail.test"}}
+	})},
 	{"bulk-spf", "auth-temperror", bulkAnd(func(e *policy.Evidence) { e.Auth.SPF.Result = policy.AuthTempError })},
 	{"bulk-spf", "spf-pass", bulkSender},
 	{"bulk-dkim", "bulk-dkim-missing", bulkAnd(func(e *policy.Evidence) { e.Auth.DKIM = nil })},
 	{"bulk-dkim", "not-bulk", func(*policy.Evidence) {}},
+	{"bulk-dkim", "no-peer", bulkAnd(noPeer)},
+	{"bulk-dkim", "not-direct", bulkAnd(func(e *policy.Evidence) {
+		e.Auth.DKIM, e.Access.Pattern = nil, policy.PatternMailingList
+	})},
 	{"bulk-dkim", "auth-temperror", bulkAnd(func(e *policy.Evidence) { e.Auth.DKIM[0].Result = policy.AuthTempError })},
 	{"bulk-dkim", "dkim-pass", bulkSender},
 	{"bulk-alignment", "bulk-unaligned", bulkAnd(func(e *policy.Evidence) {
 		e.Auth.SPF.OrgDomain, e.Auth.DKIM[0].OrgDomain = "esp.example", "esp.example"
+	})},
+	{"bulk-alignment", "no-peer", bulkAnd(noPeer)},
+	{"bulk-alignment", "auth-temperror", bulkAnd(func(e *policy.Evidence) {
+		e.Auth.SPF.OrgDomain, e.Auth.DKIM[0].Result = "esp.example", policy.AuthTempError
 	})},
 	{"bulk-alignment", "not-bulk", func(*policy.Evidence) {}},
 	{"bulk-alignment", "not-direct", bulkAnd(func(e *policy.Evidence) { e.Access.Pattern = policy.PatternMailingList })},
@@ -145,6 +182,7 @@ var guidelineCases = []struct {
 	{"bulk-dmarc", "bulk-dmarc-missing", bulkAnd(func(e *policy.Evidence) {
 		e.Auth.DMARC = policy.DMARC{Result: policy.AuthNone, Domain: "shop.example", OrgDomain: "shop.example"}
 	})},
+	{"bulk-dmarc", "no-peer", bulkAnd(noPeer)},
 	{"bulk-dmarc", "not-bulk", func(*policy.Evidence) {}},
 	{"bulk-dmarc", "dmarc-not-evaluated", bulkAnd(func(e *policy.Evidence) {
 		e.Auth.DMARC.Result, e.Auth.DMARC.Policy = policy.AuthTempError, ""
@@ -152,6 +190,7 @@ var guidelineCases = []struct {
 	{"bulk-dmarc", "dmarc-record", bulkAnd(func(e *policy.Evidence) { e.Auth.DMARC.Policy = "none" })},
 	{"bulk-one-click", "one-click-missing", oneClick(func(u *policy.Unsubscribe) { *u = policy.Unsubscribe{} })},
 	{"bulk-one-click", "one-click-broken", oneClick(func(u *policy.Unsubscribe) { u.URIs = u.URIs[:1] })},
+	{"bulk-one-click", "no-peer", bulkAnd(noPeer)},
 	{"bulk-one-click", "not-bulk", func(*policy.Evidence) {}},
 	{"bulk-one-click", "one-click", bulkSender},
 	{"subject-honest", "false-reply", func(e *policy.Evidence) { e.Header.Subject = "RE: your order" }},
@@ -201,15 +240,16 @@ var effectCases = []struct {
 	{"transport-security", policy.DialTLS, func(e *policy.Evidence) { e.Arrival.TLS = "" }, "421 4.7.29", "550 5.7.29"},
 	{"transport-security", policy.DialBulkTLS, bulkAnd(func(e *policy.Evidence) { e.Arrival.TLS = "" }), "421 4.7.29", "550 5.7.29"},
 	{"spf-record", policy.DialSuspiciousSPF, func(e *policy.Evidence) { e.Auth.SPF.Mechanism = "all" }, "451 4.7.24", "550 5.7.24"},
-	{"impersonation", policy.DialImpersonation, from("boss@gmail.test"), "421 4.7.26", "550 5.7.26"},
+	{"impersonation", policy.DialImpersonation, from("boss@gmail.test"), "421 4.7.32", "550 5.7.32"},
 	{"bulk-spf", policy.DialBulkSPF, bulkAnd(func(e *policy.Evidence) { e.Auth.SPF.Result = policy.AuthNone }), "421 4.7.27", "550 5.7.27"},
 	{"bulk-dkim", policy.DialBulkDKIM, bulkAnd(func(e *policy.Evidence) { e.Auth.DKIM = nil }), "421 4.7.30", "550 5.7.30"},
 	{"bulk-dmarc", policy.DialBulkDMARC, bulkAnd(func(e *policy.Evidence) { e.Auth.DMARC.Policy = "" }), "421 4.7.40", "550 5.7.40"},
 	{"bulk-alignment", policy.DialBulkAlignment, bulkAnd(func(e *policy.Evidence) {
 		e.Auth.SPF.OrgDomain, e.Auth.DKIM[0].OrgDomain = "esp.example", "esp.example"
 	}), "421 4.7.32", "550 5.7.32"},
-	{"sending-rate", policy.DialRateExceeded, rate(policy.ByDKIM, 61), "421 4.7.28", "550 5.7.28"},
+	{"sending-rate", policy.DialRateExceeded, rate(policy.ByNetblock, 61), "421 4.7.28", "550 5.7.28"},
 	{"receiving-rate", policy.DialAccountRate, rate(policy.ByAccount, 61), "450 4.2.1", "550 5.2.1"},
+	{"message-id", policy.DialBrokenID, func(e *policy.Evidence) { e.Header.MessageID = "1" }, "", "550 5.7.1"},
 	{"message-id", policy.DialMessageID, func(e *policy.Evidence) { e.Header.MessageID = "" }, "", "550 5.7.1"},
 	{"authenticated", policy.DialUnauthentic, func(e *policy.Evidence) { unauthenticate(e, policy.AuthSoftFail) }, "421 4.7.26", "550 5.7.26"},
 }
@@ -271,5 +311,45 @@ func TestLimits(t *testing.T) {
 		if _, _, err := policy.ParseDial("bulk.volume", text); err == nil {
 			t.Errorf("%q was taken as a volume", text)
 		}
+	}
+}
+
+// TestRateForGood holds that a domain is never refused for good for its rate: the
+// catalogue has no such reply.
+func TestRateForGood(t *testing.T) {
+	t.Parallel()
+	e, reg := good()
+	rate(policy.BySPF, 61)(&e)
+	e.Dials = policy.Dials{policy.DialRateExceeded: "reject"}
+	if v := policy.Decide(e, reg); v.Delivery != policy.Defer || v.Reply.Enhanced != "4.7.28" {
+		t.Errorf("got %s, %v", v.Delivery, v.Reply)
+	}
+}
+
+// TestRefusalOverrulesSpam holds that mail which would be filed as spam is refused
+// like any other for what else is wrong with it.
+func TestRefusalOverrulesSpam(t *testing.T) {
+	t.Parallel()
+	e, reg := good()
+	e.Auth.DMARC.Result, e.Auth.DMARC.Policy, e.Header.Size = policy.AuthFail, "quarantine", 1<<30
+	v := policy.Decide(e, reg)
+	if v.Delivery != policy.Reject || v.Decider != "message-size" || v.Folder != "" || v.Reply.Enhanced != "5.3.4" {
+		t.Errorf("got %s %q by %s, %v", v.Delivery, v.Folder, v.Decider, v.Reply)
+	}
+}
+
+func TestReplyFor(t *testing.T) {
+	t.Parallel()
+	e := policy.Evidence{}
+	e.Auth.SPF.Domain = strings.Repeat("x", 254) + "é"
+	for _, c := range policy.Catalogue() {
+		for _, line := range policy.ReplyFor(c.ID, &e).Lines {
+			if !utf8.ValidString(line) || strings.Contains(line, "}") {
+				t.Errorf("%s: line %q", c.ID, line)
+			}
+		}
+	}
+	if r := policy.ReplyFor("no-such-reply", &e); r.Code != 451 {
+		t.Errorf("an unknown reply is %v", r)
 	}
 }

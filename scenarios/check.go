@@ -79,8 +79,14 @@ func checkDial(s Step) *mistake {
 }
 
 // phases are those at which a reply can be ordered.
-func phases() []string {
-	return []string{string(policy.PhaseConnect), string(policy.PhaseHello), string(policy.PhaseMail), string(policy.PhaseRcpt), string(policy.PhaseData)}
+func phases() []string { return words(policy.Phases()) }
+
+func words[T ~string](list []T) []string {
+	all := make([]string, len(list))
+	for i, w := range list {
+		all[i] = string(w)
+	}
+	return all
 }
 
 // order reads a fault step.
@@ -100,7 +106,7 @@ func (s Step) order() (provider.Order, *mistake) {
 	at, _ := s.Get("at")
 	o.Phase = cmp.Or(policy.Phase(at), c.Phases[0])
 	if !c.Given(o.Phase) {
-		return o, &mistake{col: s.Col, msg: fmt.Sprintf("the reply %s is given at %s, not at %s", o.Reply, joinPhases(c.Phases), o.Phase)}
+		return o, &mistake{col: s.Col, msg: fmt.Sprintf("the reply %s is given at %s, not at %s", o.Reply, strings.Join(words(c.Phases), ", "), o.Phase)}
 	}
 	// Form checks have found these to be good.
 	if text, ok := s.Get("peer"); ok {
@@ -117,14 +123,6 @@ func (s Step) order() (provider.Order, *mistake) {
 		return o, &mistake{col: s.Col, msg: fmt.Sprintf("at %s it is not known yet whose mail will come, and for whom: domain= needs at=mail or later, account= at=rcpt or later", o.Phase)}
 	}
 	return o, nil
-}
-
-func joinPhases(list []policy.Phase) string {
-	words := make([]string, len(list))
-	for i, p := range list {
-		words[i] = string(p)
-	}
-	return strings.Join(words, ", ")
 }
 
 func checkFault(s Step) *mistake {

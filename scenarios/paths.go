@@ -46,6 +46,7 @@ func (r *Runner) paths(ctx context.Context, made bool) ([]Path, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.count("faults", r.p.OrdersLeft())
 	p.add("messages.forgotten", strconv.FormatInt(evicted, 10))
 	if r.last != nil {
 		p.count("smtp.code", r.last.Reply.Code)

@@ -65,6 +65,7 @@ func with(line string) func(string) string { return func(s string) string { retu
 var provocations = map[policy.ReplyID]provoked{
 	"no-such-user":               {to: []string{"nobody@gmail.test"}},
 	"no-such-domain":             {to: []string{"alice@elsewhere.test"}},
+	"too-many-recipients":        {world: "account bob@gmail.test\ndial rcpt.max 1", to: []string{"alice@gmail.test", "bob@gmail.test"}},
 	"several-domains":            {beside: "other.test", world: "account carol@other.test", to: []string{"alice@gmail.test", "carol@other.test"}},
 	"account-inactive":           {world: "account alice@gmail.test state=disabled"},
 	"over-quota":                 {world: "account alice@gmail.test state=full"},
@@ -133,11 +134,11 @@ func TestReplies(t *testing.T) {
 	for _, c := range policy.Catalogue() {
 		p, natural := provocations[c.ID]
 		if !natural {
-			if c.Check != "" && notProvoked[c.ID] == "" {
+			if (c.Check != "" || c.AtRcpt) && notProvoked[c.ID] == "" {
 				t.Errorf("%s is of the check %s, and nothing here provokes it", c.ID, c.Check)
 			}
 			p = provoked{world: "fault " + string(c.ID)}
-		} else if c.Check == "" {
+		} else if c.Check == "" && !c.AtRcpt {
 			t.Errorf("%s is provoked, and the catalogue names no check for it", c.ID)
 		}
 		text, last := session(t, p)
@@ -343,7 +344,13 @@ func talk(t *testing.T, addr string, p provoked, raw []byte) (transcript string,
 		read()
 	}
 	final := last
-	if !strings.HasPrefix(final[0], "421") && len(b.String()) > 0 && strings.Count(b.String(), "C: ") > 0 {
+	// 421 and 451 4.4.2 end the session, and so does what comes instead of the
+	// greeting.
+	if strings.HasPrefix(final[0], "421") || strings.HasPrefix(final[0], "451 4.4.2") || !strings.Contains(b.String(), "C: ") {
+		if line, err := c.ReadLine(); err == nil {
+			t.Errorf("after %s the server says %s", final[0], line)
+		}
+	} else {
 		say("QUIT")
 	}
 	return b.String(), final

@@ -125,7 +125,7 @@ func networkVerbs() []Verb {
 				{Key: "allow-from", Name: "CIDR", Form: FormPrefix, List: true},
 			},
 			Doc: "Says whether the provider answers mail by its verdict or only records it, from where it believes a PROXY header, and whether " +
-				"its domains take mail by TLS only, and from some addresses only.",
+				"its domains take mail by TLS only, and from some addresses only; what is not said stays as it is. The world's own providers may always deliver.",
 			Example: "inbound enforce proxy-from=127.0.0.0/8 tls=required allow-from=192.0.2.0/24",
 		},
 		{
@@ -139,7 +139,8 @@ func networkVerbs() []Verb {
 				{Key: "times", Name: "N", Form: FormInteger},
 			},
 			Doc: "Orders a reply of the catalogue (explain --replies), to see what the sender does with it: always or so many times, to a peer, to mail " +
-				"whose envelope is of a domain, for an account. It is given in observe, too. none takes all orders back.",
+				"whose envelope is of a domain (with <> the name of HELO), for an account. It is given in observe, too, and the mail counts for no limit. " +
+				"The path faults has how many orders stand; none takes all of them back.",
 			Example: "fault reputation-ip-temporary peer=192.0.2.10 times=2",
 			check:   checkFault,
 		},

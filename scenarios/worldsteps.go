@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
 )
 
@@ -172,8 +171,13 @@ func (r *Runner) inbound(s Step) error {
 	if _, ok := s.Get("proxy-from"); ok && r.given {
 		return errors.New("the provider runs already: proxy-from has to be there when it starts")
 	}
-	tls, _ := s.Get("tls")
-	in := policy.Inbound{TLSRequired: tls == "required"}
+	in := r.p.Requires()
+	if tls, ok := s.Get("tls"); ok {
+		in.TLSRequired = tls == "required"
+	}
+	if _, ok := s.Get("allow-from"); ok {
+		in.AllowFrom = nil
+	}
 	for _, text := range s.List("allow-from") {
 		prefix, err := provider.ParseNetwork(text)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/receiver/smtpserver"
 	"github.com/doppelbox/doppelbox/scenarios"
 )
 
@@ -35,7 +36,7 @@ func (c *explainCommand) Run(s streams) error {
 	case c.Dials:
 		printDials(s.out)
 	case c.Replies && c.JSON:
-		return writeJSON(s, policy.Catalogue())
+		return writeJSON(s, map[string]any{"catalogue": policy.Catalogue(), "protocol": protocolReplies()})
 	case c.Replies:
 		printReplies(s.out)
 	case c.Verbs && c.JSON:
@@ -108,22 +109,36 @@ func printDials(w io.Writer) {
 }
 
 // printReplies prints the replies as they go over the wire, with the words in
-// braces that stand for values.
+// braces that stand for values: those of the catalogue, then those of the
+// protocol itself.
 func printReplies(w io.Writer) {
-	for i, c := range policy.Catalogue() {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
+	for _, c := range policy.Catalogue() {
 		by := "fault " + string(c.ID)
-		if c.Check != "" {
+		switch {
+		case c.Check != "":
 			by = "check " + string(c.Check) + ", or " + by
+		case c.AtRcpt:
+			by = "RCPT, or " + by
 		}
-		fmt.Fprintf(w, "%s (%s)\n  %s\n  by       %s\n", c.ID, joined(c.Phases), c.Doc, by)
-		reply := policy.Reply{Code: c.Code, Enhanced: c.Enhanced, Lines: c.Text}
-		for line := range strings.Lines(reply.Text()) {
-			fmt.Fprintf(w, "    %s", line)
-		}
+		printReply(w, string(c.ID), joined(c.Phases), c.Doc, by, policy.Reply{Code: c.Code, Enhanced: c.Enhanced, Lines: c.Text})
 	}
+	for _, c := range protocolReplies() {
+		printReply(w, c.ID, c.Phase, c.When, "the protocol", policy.Reply{Code: c.Reply.Code, Enhanced: c.Reply.Enhanced, Lines: c.Reply.Lines})
+	}
+}
+
+// protocolReplies are the replies of the SMTP server itself, without those by
+// which it agrees.
+func protocolReplies() []smtpserver.Catalogued {
+	return slices.DeleteFunc(smtpserver.Replies(), func(c smtpserver.Catalogued) bool { return c.Reply.Code < 400 })
+}
+
+func printReply(w io.Writer, id, phases, doc, by string, r policy.Reply) {
+	fmt.Fprintf(w, "%s (%s)\n  %s\n  by       %s\n", id, phases, doc, by)
+	for line := range strings.Lines(r.Text()) {
+		fmt.Fprintf(w, "    %s", line)
+	}
+	fmt.Fprintln(w)
 }
 
 func printVerbs(w io.Writer) {

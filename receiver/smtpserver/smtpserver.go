@@ -31,9 +31,10 @@ import (
 // its value, answered with 421, and ends that session.
 type Backend interface {
 	// Admit says whether the session may go on at a stage before any recipient:
-	// nil is yes, a Reply with a 4xx or 5xx code is no. 421 ends the session, and
-	// at StageConnect every refusal does. What is refused at another stage leaves
-	// the session as it was. The envelope must be neither changed nor kept.
+	// nil is yes, a Reply with a 4xx or 5xx code is no. 421 and 451 4.4.2 end the
+	// session, and at StageConnect every refusal does. What is refused at another
+	// stage leaves the session as it was. The envelope must be neither changed nor
+	// kept.
 	Admit(ctx context.Context, e *Envelope, at Stage) *Reply
 	// Rcpt says whether rcpt is accepted; nil is yes, in Gmail's words, and a
 	// 2xx Reply is yes in its own. A refusal has a 4xx or 5xx code. The envelope

@@ -182,9 +182,10 @@ func (w *wire) settle() {
 	}
 }
 
-// answer says r, which may be a Backend's: 421 ends the session.
+// answer says r, which may be a Backend's: 421 ends the session, and so does
+// Gmail's 451 4.4.2, whose text says so (gmail-inbound.md 1.3).
 func (w *wire) answer(r Reply) {
-	if r.Code == 421 {
+	if r.Code == 421 || r.Enhanced == "4.4.2" {
 		w.hangUp(r)
 		return
 	}

@@ -317,11 +317,14 @@ func (w *World) recordDone(r dispatcher.Result) {
 // judgeAnswer judges the last attempt at one-click unsubscription.
 func (w *World) judgeAnswer(click mailbox.Click) []policy.Finding {
 	attempts, err := w.store.Attempts(context.WithoutCancel(w.ctx), w.name, click.ID)
-	if err != nil || len(attempts) == 0 {
-		return nil
+	if err != nil {
+		w.log.Error("reading the attempts of a click", slog.Any("error", err))
 	}
-	last := attempts[len(attempts)-1]
-	a := policy.Answered{Status: last.Status, Problem: last.Error, Hosted: click.State != mailbox.ClickWithheld}
+	var last mailbox.Attempt
+	if len(attempts) > 0 {
+		last = attempts[len(attempts)-1]
+	}
+	a := policy.Answered{Status: last.Status, Problem: last.Error, Hosted: len(attempts) > 0 && click.State != mailbox.ClickWithheld}
 	for _, f := range last.Header {
 		if strings.EqualFold(f.Name, "Set-Cookie") {
 			a.Cookies++

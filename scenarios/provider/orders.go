@@ -20,7 +20,8 @@ type Order struct {
 	// Phase is where it is given; empty is the reply's usual one.
 	Phase policy.Phase
 	// Peer, Domain and Account say to whom: to that address, to mail whose
-	// envelope is from that domain or below it, for that recipient. What is empty
+	// envelope is from that domain or below it (with a null reverse-path, the
+	// HELO name), for that recipient. What is empty
 	// says nothing; Domain needs phase mail or later, Account rcpt or later.
 	Peer    netip.Addr
 	Domain  string
@@ -40,7 +41,7 @@ const maxOrders = 1000
 
 // Known reports whether at its phase it is known whom the order is for.
 func (o Order) Known() bool {
-	order := []policy.Phase{policy.PhaseConnect, policy.PhaseHello, policy.PhaseMail, policy.PhaseRcpt, policy.PhaseData}
+	order := policy.Phases()
 	at := slices.Index(order, o.Phase)
 	return (o.Domain == "" || at >= slices.Index(order, policy.PhaseMail)) && (o.Account == "" || at >= slices.Index(order, policy.PhaseRcpt))
 }
@@ -57,6 +58,8 @@ func (w *World) OrderReply(o Order) error {
 	switch {
 	case !c.Given(o.Phase):
 		return fmt.Errorf("the reply %s is not given at %s", o.Reply, o.Phase)
+	case o.Times < 0:
+		return fmt.Errorf("a reply cannot be given %d times", o.Times)
 	case !o.Known():
 		return fmt.Errorf("at %s it is not known yet whose mail will come, and for whom", o.Phase)
 	}
@@ -67,7 +70,18 @@ func (w *World) OrderReply(o Order) error {
 		}
 		o.Domain = domain
 	}
-	o.Account = normal(o.Account)
+	if o.Account != "" {
+		p, ok := w.Provider(message.DomainOf(o.Account))
+		if !ok {
+			return fmt.Errorf("ordering a reply: %s is no account of this world's", o.Account)
+		}
+		account, ok := p.account(o.Account)
+		if !ok {
+			return fmt.Errorf("ordering a reply: there is no account %s%s", o.Account, policy.Suggest(o.Account, w.Accounts()))
+		}
+		o.Account = account.Address
+	}
+	o.Peer = o.Peer.Unmap()
 	w.orders.mu.Lock()
 	defer w.orders.mu.Unlock()
 	if len(w.orders.list) >= maxOrders {
@@ -75,6 +89,13 @@ func (w *World) OrderReply(o Order) error {
 	}
 	w.orders.list = append(w.orders.list, o)
 	return nil
+}
+
+// OrdersLeft returns how many orders stand.
+func (w *World) OrdersLeft() int {
+	w.orders.mu.Lock()
+	defer w.orders.mu.Unlock()
+	return len(w.orders.list)
 }
 
 // CancelOrders takes all orders back.
@@ -90,13 +111,22 @@ func within(domain, other string) bool {
 	return ok && (rest == "" || strings.HasSuffix(rest, "."))
 }
 
+// senderDomain is the domain of the envelope: that of HELO for a null
+// reverse-path, as SPF has it (RFC 7208 2.4).
+func senderDomain(e *smtpserver.Envelope) string {
+	if e.From == "" {
+		return message.DomainOf("@" + e.HELO)
+	}
+	return message.DomainOf(e.From)
+}
+
 // take returns the reply that is ordered for a session at a phase, and counts
 // it. Of several the first one counts.
 func (w *World) take(p policy.Phase, e *smtpserver.Envelope, accounts ...string) (policy.ReplyID, bool) {
 	w.orders.mu.Lock()
 	defer w.orders.mu.Unlock()
 	i := slices.IndexFunc(w.orders.list, func(o Order) bool {
-		return o.Phase == p && (!o.Peer.IsValid() || o.Peer == e.Peer) && (o.Domain == "" || within(message.DomainOf(e.From), o.Domain)) &&
+		return o.Phase == p && (!o.Peer.IsValid() || o.Peer == e.Peer.Unmap()) && (o.Domain == "" || within(senderDomain(e), o.Domain)) &&
 			(o.Account == "" || slices.Contains(accounts, o.Account))
 	})
 	if i < 0 {

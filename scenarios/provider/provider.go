@@ -121,6 +121,9 @@ func otherKeys(domain string, now func() time.Time) keys.Options {
 // otherSubject is the sub of every provider but the first.
 const otherSubject = "200000000000000000002"
 
+// maxRecipients bounds those of a transaction; fewer are a dial's business.
+const maxRecipients = 10_000
+
 func (p *Provider) newSMTP() error {
 	config, err := p.ca.TLSConfig("mx."+p.domain, "localhost", "127.0.0.1", "::1")
 	if err != nil {
@@ -133,7 +136,7 @@ func (p *Provider) newSMTP() error {
 		random = &chance{seed: p.domain}
 	}
 	p.smtp, err = smtpserver.New(smtpserver.Options{
-		Backend: intake{p}, Hostname: p.hostname(), TLSConfig: config, Logger: p.log, Now: p.clock.Now, Random: random,
+		Backend: intake{p}, MaxRecipients: maxRecipients, Hostname: p.hostname(), TLSConfig: config, Logger: p.log, Now: p.clock.Now, Random: random,
 		PeerAs: p.peerAs, ProxyFrom: p.proxyFrom,
 		BareLineEnds: func() smtpserver.BareLineEnds {
 			return smtpserver.BareLineEnds(p.dialsSet().Get(policy.DialBareLineEnds))
@@ -267,25 +270,46 @@ func (w *World) Require(in policy.Inbound) {
 	w.inbound = in
 }
 
-func (w *World) inboundSet() policy.Inbound {
+// Requires returns what was required last.
+func (w *World) Requires() policy.Inbound {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.inbound
 }
 
+// inboundFor is what is asked of a peer: nothing of the world's own providers,
+// which forward mail to each other.
+func (w *World) inboundFor(peer netip.Addr) policy.Inbound {
+	for _, p := range w.Providers() {
+		if peer.Unmap() == p.outgoingAddress() {
+			return policy.Inbound{}
+		}
+	}
+	return w.Requires()
+}
+
+// mappedBits are those before the IPv4 address in one of IPv6.
+const mappedBits = 96
+
 // ParseNetwork reads a network, or a single address.
 func ParseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap().WithZone("")
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
-	return netip.ParsePrefix(text)
+	p, err := netip.ParsePrefix(text)
+	if err == nil && p.Addr().Is4In6() && p.Bits() >= mappedBits {
+		// IPv4 in the form of IPv6 (RFC 4291 2.5.5.2).
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mappedBits), nil
+	}
+	return p, err
 }
 
 // MapPeer lets connections from one address count as from another.
 func (w *World) MapPeer(from, as netip.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.peers[from] = as
+	w.peers[from] = as.Unmap()
 }
 
 // NamePeer publishes a name for an address, in both directions.

@@ -9,134 +9,116 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/registry"
+	"github.com/doppelbox/doppelbox/receiver/mailbox"
 )
 
 // volume counts the mail that comes to the providers of a world, by the
-// world's clock: for the limits that are set, and for who is a bulk sender.
+// world's clock: for the limits that are set, and for who is a bulk sender. Only
+// mail that is taken counts, so that nobody can shut an account, or make a
+// domain a bulk sender, with mail that is refused.
 type volume struct {
 	mu       sync.Mutex
-	counters map[counterKey]*counter
-	bulk     map[string]bool // Primary domains that were bulk senders once.
-	declared map[string]bool // Domains that are said to be bulk senders, or not.
+	limited  counters[limitKey]
+	senders  counters[string] // By primary domain.
+	bulk     map[string]bool  // Primary domains that were bulk senders once.
+	declared map[string]bool  // Domains that are said to be bulk senders, or not.
 }
 
-type counterKey struct {
+// limitKey is what one limit is about.
+type limitKey struct {
 	by     policy.Measure
 	key    string
 	window time.Duration
 }
 
-// bySender counts for a primary domain, which is not limited.
-const bySender policy.Measure = "sender"
-
 // bulkWindow is the time in which a bulk sender sends as much as it takes to be
 // one (gmail-inbound.md section 2).
 const bulkWindow = 24 * time.Hour
 
-// maxCounters and maxBulk bound what is remembered: 25 MB of counters, of which
-// those that stood still for longest are forgotten first, and a list of domains
-// that no world outgrows.
+// These bound what is remembered: some 30 MB of counters, and a list of domains
+// that no world outgrows. A Message-ID that is longer than the provider takes is
+// not counted.
 const (
-	maxCounters = 20_000
-	maxBulk     = 100_000
+	maxLimited       = 60_000
+	maxSenders       = 30_000
+	maxBulk          = 100_000
+	maxMessageIDSize = 500
 )
 
-// parts is how many parts a window has: what is counted is exact to one of
-// them.
-const parts = 60
-
-// counter counts within one window.
-type counter struct {
-	counts [parts]int32
-	// at is the part of all time in which it was last counted.
-	at int64
+func newVolume() volume {
+	return volume{limited: counters[limitKey]{most: maxLimited}, senders: counters[string]{most: maxSenders}}
 }
 
-// count adds n and returns how many there are within the window that ends now.
-// A clock does not go back.
-func (c *counter) count(now time.Time, window time.Duration, n int) int {
-	at := now.UnixNano() / int64(window/parts)
-	slot := func(at int64) *int32 { return &c.counts[(at%parts+parts)%parts] }
-	for stale := max(c.at+1, at-parts+1); stale <= at; stale++ {
-		*slot(stale) = 0
-	}
-	c.at = max(c.at, at)
-	*slot(at) += int32(n)
-	sum := 0
-	for _, k := range c.counts {
-		sum += int(k)
-	}
-	return sum
+// tally is what one message adds to the counters. It is counted before the
+// verdict, so that of two messages at once the second sees the first, and taken
+// back if the message is not taken.
+type tally struct {
+	v      *volume
+	at     time.Time
+	n      int // 1, or 0 to see only what would be.
+	limits []limitKey
+	sender string
+	copies int
+	// bulk says that there is enough to make sender a bulk sender, and vouched
+	// that the message is really the sender's.
+	bulk, vouched bool
 }
 
-// count counts n messages and returns how many there are.
-func (v *volume) count(k counterKey, now time.Time, n int) int {
+// tally counts a message to one or more accounts and tells their rows. If it is
+// only looked at, nothing is counted.
+func (v *volume) tally(rows []mailbox.Message, look bool) *tally {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	c := v.counters[k]
-	if c == nil {
-		if v.counters == nil {
-			v.counters = map[counterKey]*counter{}
-		}
-		if len(v.counters) >= maxCounters {
-			v.forget()
-		}
-		c = &counter{at: now.UnixNano()/int64(k.window/parts) - parts}
-		v.counters[k] = c
+	t := &tally{v: v, at: rows[0].Evidence.At, n: 1, copies: len(rows)}
+	if look {
+		t.n = 0
 	}
-	return c.count(now, k.window, n)
+	first := &rows[0].Evidence
+	shared, sender := t.shared(first), t.ofSender(first)
+	for i := range rows {
+		e := &rows[i].Evidence
+		e.Rates = append(t.rates(nil, e.Dials, policy.DialRateAccount, policy.ByAccount, e.Account.Address), shared...)
+		e.Sender = sender
+	}
+	return t
 }
 
-// forget drops the half of the counters that stood still for longest. The
-// caller holds the lock.
-func (v *volume) forget() {
-	last := func(k counterKey) int64 { return v.counters[k].at * int64(k.window/parts) }
-	var all []int64
-	for k := range v.counters {
-		all = append(all, last(k))
-	}
-	slices.Sort(all)
-	for k := range v.counters {
-		if last(k) <= all[len(all)/2] {
-			delete(v.counters, k)
-		}
-	}
-}
-
-// rates are those of a message, for the limits that are set. n is 1 to count the
-// message, and 0 to see what would be if it came.
-func (v *volume) rates(e *policy.Evidence, n int) []policy.Rate {
-	var list []policy.Rate
-	add := func(dial policy.DialID, by policy.Measure, key string) {
-		if key == "" {
-			return
-		}
-		for _, limit := range e.Dials.Limits(dial) {
-			count := v.count(counterKey{by, key, limit.Window}, e.At, n)
-			list = append(list, policy.Rate{By: by, Key: key, Count: count + 1 - n, Limit: limit.Count, Window: limit.Window})
-		}
-	}
-	add(policy.DialRateAccount, policy.ByAccount, e.Account.Address)
-	if peer := e.Arrival.Peer.Unmap(); peer.IsValid() {
-		add(policy.DialRatePeer, policy.ByPeer, peer.String())
-		add(policy.DialRateNetblock, policy.ByNetblock, policy.Netblock(peer).String())
+// shared are the rates that are the same for every account.
+func (t *tally) shared(e *policy.Evidence) (list []policy.Rate) {
+	if peer := e.Arrival.Peer.Unmap().WithZone(""); peer.IsValid() {
+		list = t.rates(list, e.Dials, policy.DialRatePeer, policy.ByPeer, peer.String())
+		list = t.rates(list, e.Dials, policy.DialRateNetblock, policy.ByNetblock, policy.Netblock(peer).String())
 	}
 	var signers []string
 	for _, d := range e.Auth.DKIM {
 		if d.Result == policy.AuthPass && !slices.Contains(signers, d.Domain) {
 			signers = append(signers, d.Domain)
-			add(policy.DialRateDKIM, policy.ByDKIM, d.Domain)
+			list = t.rates(list, e.Dials, policy.DialRateDKIM, policy.ByDKIM, d.Domain)
 		}
 	}
 	if e.Auth.SPF.Result == policy.AuthPass {
-		add(policy.DialRateSPF, policy.BySPF, e.Auth.SPF.Domain)
+		list = t.rates(list, e.Dials, policy.DialRateSPF, policy.BySPF, e.Auth.SPF.Domain)
 	}
-	add(policy.DialRateMessageID, policy.ByMessageID, e.Header.MessageID)
+	if id := e.Header.MessageID; id != "" && len(id) <= maxMessageIDSize {
+		list = t.rates(list, e.Dials, policy.DialRateMessageID, policy.ByMessageID, id)
+	}
 	return list
 }
 
-// sender is what is known of the sender of a message, with n as for rates.
-func (v *volume) sender(e *policy.Evidence, n int) policy.Sender {
+// rates adds those by one measure, for the limits of a dial.
+func (t *tally) rates(list []policy.Rate, dials policy.Dials, dial policy.DialID, by policy.Measure, key string) []policy.Rate {
+	for _, limit := range dials.Limits(dial) {
+		// A copy, for the key may be part of a message.
+		k := limitKey{by, strings.Clone(key), limit.Window}
+		count := t.v.limited.count(k, t.at, k.window, t.n) + 1 - t.n
+		t.limits = append(t.limits, k)
+		list = append(list, policy.Rate{By: by, Key: k.key, Count: count, Limit: limit.Count, Window: limit.Window})
+	}
+	return list
+}
+
+// ofSender is what is known of the message's sender. Each account's copy counts.
+func (t *tally) ofSender(e *policy.Evidence) policy.Sender {
 	from := e.Auth.DMARC.Domain
 	s := policy.Sender{Domain: e.Auth.DMARC.OrgDomain}
 	if s.Domain == "" {
@@ -145,21 +127,49 @@ func (v *volume) sender(e *policy.Evidence, n int) policy.Sender {
 	if s.Domain == "" {
 		return s
 	}
-	s.Volume = v.count(counterKey{bySender, s.Domain, bulkWindow}, e.At, n) + 1 - n
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if said, ok := v.saidOf(from, s.Domain); ok {
+	t.sender = strings.Clone(s.Domain)
+	s.Volume = t.v.senders.count(t.sender, t.at, bulkWindow, t.n*t.copies) + (1-t.n)*t.copies
+	t.bulk, t.vouched = s.Volume >= e.Dials.Count(policy.DialBulkVolume), e.Auth.Vouched()
+	if said, ok := t.v.saidOf(from, s.Domain); ok {
 		s.Bulk, s.Declared = said, true
 		return s
 	}
-	if s.Volume >= e.Dials.Count(policy.DialBulkVolume) && n > 0 && len(v.bulk) < maxBulk {
-		if v.bulk == nil {
-			v.bulk = map[string]bool{}
-		}
-		v.bulk[s.Domain] = true
-	}
-	s.Bulk = v.bulk[s.Domain]
+	s.Bulk = t.bulk || t.v.bulk[s.Domain]
 	return s
+}
+
+// end says whether the message was taken. If not, it was never counted; but a
+// sender whose own mail reached the volume has reached it, even if that mail is
+// refused for what bulk senders have to do.
+func (t *tally) end(taken bool) {
+	if t.n == 0 {
+		return
+	}
+	t.v.mu.Lock()
+	defer t.v.mu.Unlock()
+	if t.bulk && (taken || t.vouched) && len(t.v.bulk) < maxBulk {
+		if t.v.bulk == nil {
+			t.v.bulk = map[string]bool{}
+		}
+		t.v.bulk[t.sender] = true
+	}
+	if taken {
+		return
+	}
+	for _, k := range t.limits {
+		t.v.limited.count(k, t.at, k.window, -1)
+	}
+	if t.sender != "" {
+		t.v.senders.count(t.sender, t.at, bulkWindow, -t.copies)
+	}
+}
+
+// accountRates are the rates of one account if one more message came.
+func (v *volume) accountRates(e *policy.Evidence) []policy.Rate {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := &tally{v: v, at: e.At}
+	return t.rates(nil, e.Dials, policy.DialRateAccount, policy.ByAccount, e.Account.Address)
 }
 
 // saidOf returns what was declared of a domain, or of one above it up to its

@@ -87,7 +87,7 @@ func newWorld(o Options) (*World, error) {
 		name: cmp.Or(o.World, DefaultWorld), clock: o.Clock, log: o.Logger, store: o.Store, zone: dnszone.New(), roots: o.Roots,
 		onMessage: o.OnMessage, onAttempt: o.OnAttempt, enforce: o.Enforce, proxyFrom: o.ProxyFrom,
 		byDomain: map[string]*Provider{}, accounts: map[string]*account{}, sources: map[string]*source{}, sinks: map[string]*sink{}, peers: map[netip.Addr]netip.Addr{}, dials: policy.Dials{},
-		pending: map[string]mailbox.Click{}, dkimKeys: mailauth.NewKeyCache(),
+		pending: map[string]mailbox.Click{}, dkimKeys: mailauth.NewKeyCache(), volume: newVolume(),
 	}
 	if w.clock == nil {
 		w.clock = RunningClock(time.Now)

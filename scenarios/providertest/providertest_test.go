@@ -118,7 +118,7 @@ func TestFault(t *testing.T) {
 	}
 	send(t, p.SMTPAddr)
 	m := inbox.Next(t.Context())
-	if s := m.Evidence.Sender; !s.Bulk || !s.Declared || s.Volume != 3 {
+	if s := m.Evidence.Sender; !s.Bulk || !s.Declared || s.Volume != 1 {
 		t.Errorf("the sender is %+v", s)
 	}
 	if f, ok := m.Verdict.Finding("transport-security"); !ok || f.Reason != "bulk-no-tls" || m.Verdict.Reply.Enhanced != "4.7.29" {
