@@ -240,6 +240,9 @@ type SPF struct {
 	Mechanism string `json:"mechanism,omitempty"` // What matched, such as "ip4:192.0.2.0/24"; empty if nothing did.
 	Record    string `json:"record,omitempty"`    // The record of Domain, as published.
 	Problem   string `json:"problem,omitempty"`   // Why it is temperror or permerror.
+	// Explanation is what the domain says of a fail (exp=, RFC 7208 6.2):
+	// printable US-ASCII of a stranger's.
+	Explanation string `json:"explanation,omitempty"`
 }
 
 // DKIM is the result of RFC 6376 for one signature.

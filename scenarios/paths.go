@@ -189,6 +189,7 @@ func (p *paths) auth(a policy.Authentication) {
 	p.some("spf.mechanism", a.SPF.Mechanism)
 	p.some("spf.record", a.SPF.Record)
 	p.some("spf.problem", a.SPF.Problem)
+	p.some("spf.explanation", a.SPF.Explanation)
 	best := policy.AuthNone
 	for i, d := range a.DKIM {
 		if i == 0 || d.Result == policy.AuthPass {

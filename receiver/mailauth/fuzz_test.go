@@ -82,24 +82,54 @@ func FuzzDMARCRecord(f *testing.F) {
 }
 
 func FuzzSPFRecord(f *testing.F) {
-	f.Add(" a:%{d}/24//64 mx ptr:a.b ip4:192.0.2.1/24 ip6:::/0 exists:%{ir}.x.y include:a.b redirect=a.b exp=a.b x=y ~all")
-	f.Fuzz(func(t *testing.T, terms string) {
+	f.Add(" a:%{d}/24//64 mx ptr:a.b ip4:192.0.2.1/24 ip6:::/0 exists:%{ir}.x.y include:a.b redirect=a.b exp=a.b x=y ~all", "a", false)
+	f.Add("-exists:%{p}.%{L2r+-}.%{H}%%%_%-.a/b.c exp=shop.example mx/0//0 all", "a@b+c", true)
+	f.Add("exp=%{s}.%{o99999999999999999999}.%{v}.why.example -all", "\r\n", true)
+	f.Add("%{c} %{r} %{t} is %{P} and %{S}", "x", false)
+	f.Fuzz(func(t *testing.T, terms, local string, six bool) {
 		record := "v=spf1 " + terms
-		problem := lintSPF(record)
-		// A mistake is a permerror, whatever stands before it.
+		problem := problemOf(record)
 		z := dnszone.New()
-		if err := z.AddTXT("shop.example", record); err != nil {
-			t.Fatal(err)
+		// An explanation may be anything, the terms too.
+		for name, text := range map[string]string{"shop.example": record, "*.why.example": terms} {
+			if err := z.AddTXT(name, text); err != nil {
+				t.Fatal(err)
+			}
 		}
-		a := policy.Arrival{Peer: netip.MustParseAddr("192.0.2.1"), HELO: "h.example", MailFrom: "a@shop.example"}
-		r := checkSPF(context.Background(), dnszone.NewResolver(z, dnszone.Options{}), a)
+		a := policy.Arrival{Peer: netip.MustParseAddr("192.0.2.1"), HELO: "h.example", MailFrom: local + "@shop.example"}
+		if six {
+			a.Peer = netip.MustParseAddr("2001:db8::1")
+		}
+		r := spfOf(dnszone.NewResolver(z, dnszone.Options{}), a)
+		// A mistake is a permerror, whatever stands before it.
 		if problem != "" && (r.Result != policy.AuthPermError || !strings.Contains(r.Problem, problem)) {
 			t.Errorf("%q: %s (%s), want %s", record, r.Result, r.Problem, problem)
 		}
 		if r.Result == policy.AuthPermError && r.Problem == "" || r.Record != record {
 			t.Errorf("%+v", r)
 		}
+		if !strings.Contains(strings.ToLower(record), strings.ToLower(r.Mechanism)) {
+			t.Errorf("%q does not have %q", record, r.Mechanism)
+		}
+		checkExplanation(t, r.Explanation)
+		m := spfMacros{local: local, origin: "shop.example", helo: local, peer: a.Peer, now: at(0), names: func(context.Context) []string { return nil }}
+		if text, ok := m.explanation(t.Context(), terms, "shop.example"); ok {
+			checkExplanation(t, text)
+		}
+		if _, problem := lintMacros(terms, false); problem == "" {
+			if name := m.domain(t.Context(), terms, "shop.example"); len(name) > maxDomain {
+				t.Errorf("%q makes a name of %d octets", terms, len(name))
+			}
+		}
 	})
+}
+
+// checkExplanation holds that a text can stand in a reply.
+func checkExplanation(t *testing.T, text string) {
+	t.Helper()
+	if len(text) > maxExplanation || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		t.Errorf("an explanation that cannot be given: %q", text)
+	}
 }
 
 func FuzzAuthenticate(f *testing.F) {

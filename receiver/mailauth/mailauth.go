@@ -9,16 +9,18 @@ package mailauth
 import (
 	"context"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
 )
 
-// maxLookups bounds the DNS look-ups for one message. SPF needs 121 at most
-// (ten terms of ten names each, RFC 7208 4.6.4), ten signatures ten keys, DMARC
-// eight for each of twelve domains (RFC 9989 4.10), reverse DNS eleven, and a
-// chain of fifty sets a hundred keys (RFC 8617 4.2.1).
+// maxLookups bounds the DNS look-ups for one message. SPF needs 133 at most
+// (ten terms of ten names each, RFC 7208 4.6.4, eleven for %{p}, and one for an
+// explanation), ten signatures ten keys, DMARC eight for each of twelve domains
+// (RFC 9989 4.10), reverse DNS eleven, and a chain of fifty sets a hundred keys
+// (RFC 8617 4.2.1).
 const maxLookups = 400
 
 // Resolver asks DNS. The methods are those of *net.Resolver, and so are the
@@ -28,6 +30,20 @@ type Resolver interface {
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
+}
+
+// familyResolver is a Resolver that looks the addresses of one family up alone,
+// as *net.Resolver does: network is "ip4" or "ip6". What the other family has,
+// or that its look-up fails, then makes no difference (RFC 7208 5).
+type familyResolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// nameResolver is a Resolver that tells a name that does not exist from one
+// without records of a type (RFC 8020). known is false if it cannot tell of this
+// name.
+type nameResolver interface {
+	NameExists(ctx context.Context, name string) (exists, known bool, err error)
 }
 
 // Profile says whose rules hold where Gmail and the standards differ. The
@@ -59,6 +75,9 @@ type Verifier struct {
 	Now       func() time.Time
 	Profile   Profile   // Whose rules hold; empty is Gmail's.
 	Discovery Discovery // How organisational domains are found; empty is TreeWalk.
+	// Hostname is the receiving host, for explanations of SPF; empty is not
+	// known.
+	Hostname string
 	// Keys remembers parsed DKIM keys between messages; nil parses each time.
 	Keys *KeyCache
 }
@@ -70,7 +89,7 @@ func (v *Verifier) Authenticate(ctx context.Context, a policy.Arrival, m *messag
 	res := &lookups{inner: v.Resolver}
 	auth := policy.Authentication{
 		ReverseDNS: reverseDNS(ctx, res, a.Peer),
-		SPF:        checkSPF(ctx, res, a),
+		SPF:        spfCheck{res: res, now: v.Now, receiver: v.Hostname}.checkSPF(ctx, a),
 		DKIM:       v.verifyAll(ctx, res, m),
 	}
 	d := discoverer{res: res, mode: v.Discovery}
@@ -126,6 +145,41 @@ func (l *lookups) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, 
 		return nil, err
 	}
 	return l.inner.LookupIPAddr(ctx, host)
+}
+
+// LookupNetIP looks one family up, or both if the resolver can do no other.
+func (l *lookups) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if err := l.take(host); err != nil {
+		return nil, err
+	}
+	return lookupFamily(ctx, l.inner, network, host)
+}
+
+// lookupFamily looks the addresses of one family up.
+func lookupFamily(ctx context.Context, res Resolver, network, host string) ([]netip.Addr, error) {
+	if r, ok := res.(familyResolver); ok {
+		return r.LookupNetIP(ctx, network, host)
+	}
+	list, err := res.LookupIPAddr(ctx, host)
+	var addrs []netip.Addr
+	for _, a := range list {
+		if addr, ok := netip.AddrFromSlice(a.IP); ok && addr.Unmap().Is4() == (network == "ip4") {
+			addrs = append(addrs, addr.Unmap())
+		}
+	}
+	return addrs, err
+}
+
+// NameExists asks the resolver if it can tell.
+func (l *lookups) NameExists(ctx context.Context, name string) (exists, known bool, err error) {
+	r, ok := l.inner.(nameResolver)
+	if !ok {
+		return false, false, nil
+	}
+	if err := l.take(name); err != nil {
+		return false, false, err
+	}
+	return r.NameExists(ctx, name)
 }
 
 func (l *lookups) LookupAddr(ctx context.Context, addr string) ([]string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"strings"
+	"time"
 
 	"blitiri.com.ar/go/spf"
 
@@ -17,12 +18,34 @@ const (
 	identityHELO     = "helo"
 )
 
+// spfCheck is what SPF is evaluated with besides the message's arrival.
+type spfCheck struct {
+	res      Resolver
+	now      func() time.Time // For %{t}.
+	receiver string           // For %{r}; empty is not known.
+}
+
 // checkSPF evaluates SPF for the envelope (RFC 7208). A null reverse-path
 // stands for postmaster at the HELO name (2.4).
 //
-// The library evaluates; what it lacks is done here: the identity, the check of
-// the domain (4.3), and errors behind the term that matches (4.6).
-func checkSPF(ctx context.Context, res Resolver, a policy.Arrival) policy.SPF {
+// The library evaluates. What it lacks is made up for here and in spfWatch,
+// and a test tells when one of these is mended:
+//
+//   - The local part of a null reverse-path is empty, and a quoted one with an
+//     "@" is cut there: macros are expanded in spfmacro.go.
+//   - A domain that cannot be looked up is (4.3): none, before it is called.
+//   - A mistake behind the term that matches goes unseen (4.6), and so does one
+//     in a domain or in exp=, and an IPv6 address in ip4: parseSPF.
+//   - %{p} is always "unknown", empty parts of macros are lost, what they make
+//     is not cut at 253 octets (7.3), and a "/" in the domain of a, mx or ptr is
+//     taken for a mistake: it gets records without any of these.
+//   - exp= is ignored (6.2): explain.
+//   - a, mx and exists take addresses of either family, so that a host of only
+//     the other is no void look-up (4.6.4, 5), and an IPv4 address matches an
+//     IPv6 network that maps it: spfWatch drops the terms and the addresses.
+//   - An error that is not temporary is permerror (4.4), and only a bare
+//     *net.DNSError is known: spfWatch gives it no other.
+func (c spfCheck) checkSPF(ctx context.Context, a policy.Arrival) policy.SPF {
 	r := policy.SPF{Result: policy.AuthNone, Identity: identityMailFrom}
 	var local, domain string
 	if a.MailFrom == "" {
@@ -40,13 +63,12 @@ func checkSPF(ctx context.Context, res Resolver, a policy.Arrival) policy.SPF {
 	case !peer.IsValid():
 		r.Problem = "the peer's address is not known"
 	default:
-		w := spfWatch{Resolver: res}
-		// The library cuts the sender at its first "@", and a quoted local part
-		// may have one. Only the macros %{l} and %{s} see the local part.
-		sender := strings.ReplaceAll(local, "@", "=40") + "@" + r.Domain
-		result, err := spf.CheckHostWithSender(net.IP(peer.AsSlice()), a.HELO, sender,
-			spf.WithContext(ctx), spf.WithResolver(&w), spf.WithTraceFunc(w.trace))
-		r.Result, r.Record = policy.AuthResult(result), w.record
+		w := newSPFWatch(c.res, spfMacros{
+			local: local, origin: r.Domain, helo: a.HELO, peer: peer, receiver: c.receiver, now: c.now,
+		})
+		result, err := spf.CheckHostWithSender(net.IP(peer.AsSlice()), a.HELO, "postmaster@"+r.Domain,
+			spf.WithContext(ctx), spf.WithResolver(w), spf.WithTraceFunc(w.trace))
+		r.Result, r.Record = policy.AuthResult(result), w.first.text
 		switch result {
 		case spf.Pass, spf.Fail, spf.SoftFail, spf.Neutral:
 			r.Mechanism = w.matched
@@ -55,71 +77,9 @@ func checkSPF(ctx context.Context, res Resolver, a policy.Arrival) policy.SPF {
 				r.Problem = err.Error()
 			}
 		}
+		if result == spf.Fail {
+			r.Explanation = w.explain(ctx)
+		}
 	}
 	return r
-}
-
-// spfWatch sits between the library and the resolver. It sees the records, and
-// hands one that breaks the grammar over as one that the library takes for
-// broken too, wherever the mistake is.
-type spfWatch struct {
-	Resolver
-	asked   bool
-	record  string // Of the domain itself.
-	problem string
-	matched string // The term that matched.
-}
-
-// LookupTXT is only used by the library for records.
-func (w *spfWatch) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	list, err := w.Resolver.LookupTXT(ctx, name)
-	first := !w.asked
-	w.asked = true
-	if err != nil {
-		return nil, err
-	}
-	var records []string
-	for _, text := range list {
-		if isSPF(text) {
-			records = append(records, text)
-		}
-	}
-	if len(records) != 1 {
-		if len(records) > 1 {
-			w.problem = strings.TrimSuffix(name, ".") + " has several SPF records"
-		}
-		return records, nil
-	}
-	if first {
-		w.record = records[0]
-	}
-	if problem := lintSPF(records[0]); problem != "" {
-		w.problem = "record of " + strings.TrimSuffix(name, ".") + ": " + problem
-		return []string{"v=spf1 broken"}, nil
-	}
-	return records, nil
-}
-
-// isSPF reports whether a TXT record is an SPF record (RFC 7208 4.5).
-func isSPF(text string) bool {
-	const version = "v=spf1"
-	return len(text) >= len(version) && strings.EqualFold(text[:len(version)], version) &&
-		(len(text) == len(version) || text[len(version)] == ' ')
-}
-
-// trace finds the term that matched. The library tells it only here; a test
-// holds the forms of its messages. An included record is told before the term
-// that includes it, so that the last one is that of the domain's own record,
-// or of the one that redirect= leads to.
-func (w *spfWatch) trace(format string, args ...any) {
-	switch format {
-	case "%q %v, %v":
-		if field, ok := args[0].(string); ok {
-			w.matched = field
-		}
-	case "all: %v":
-		w.matched = "all"
-	case "fallback to neutral":
-		w.matched = ""
-	}
 }

@@ -11,41 +11,74 @@ import (
 // the largest in use are near 2,000.
 const maxSPFRecord = 16 << 10
 
-// lintSPF finds the first mistake in a record by the grammar of RFC 7208 12, or
-// returns "". A mistake anywhere is a permerror (4.6), also behind the term that
+// spfTerm is a term of a record (RFC 7208 4.6.1).
+type spfTerm struct {
+	text      string // As it stands there.
+	qualifier string // "+", "-", "~", "?", or empty.
+	name      string // Of the mechanism or modifier, in lower case.
+	domain    string // The domain-spec or macro-string; empty if absent.
+	prefixes  string // What is left of a and mx: "/24//64".
+}
+
+// separator is what stands before the domain.
+func (t spfTerm) separator() string {
+	if t.name == "redirect" {
+		return "="
+	}
+	return ":"
+}
+
+// unqualified is the term without its qualifier.
+func (t spfTerm) unqualified() string { return t.text[len(t.qualifier):] }
+
+// isSPF reports whether a TXT record is an SPF record (RFC 7208 4.5).
+func isSPF(text string) bool {
+	const version = "v=spf1"
+	return len(text) >= len(version) && strings.EqualFold(text[:len(version)], version) &&
+		(len(text) == len(version) || text[len(version)] == ' ')
+}
+
+// parseSPF reads a record by the grammar of RFC 7208 12. The problem is the
+// first mistake. One anywhere is a permerror (4.6), also behind the term that
 // matches.
-func lintSPF(record string) string {
+func parseSPF(record string) (list []spfTerm, problem string) {
 	if len(record) > maxSPFRecord {
-		return fmt.Sprintf("it is longer than %d octets", maxSPFRecord)
+		return nil, fmt.Sprintf("it is longer than %d octets", maxSPFRecord)
 	}
 	redirects, explanations := 0, 0
 	_, terms, _ := strings.Cut(record, " ")
-	for term := range strings.SplitSeq(terms, " ") {
-		if term == "" {
+	for text := range strings.SplitSeq(terms, " ") {
+		if text == "" {
 			continue
 		}
-		name, value, isModifier := cutModifier(term)
+		t := spfTerm{text: text}
+		name, value, isModifier := cutModifier(text)
 		problem := ""
+		if isModifier {
+			t.name, t.domain = strings.ToLower(name), value
+		}
 		switch {
 		case !isModifier:
-			problem = lintDirective(term)
-		case strings.EqualFold(name, "redirect"):
+			problem = t.readDirective()
+		case t.name == "redirect":
 			redirects++
 			problem = lintDomainSpec(value)
-		case strings.EqualFold(name, "exp"):
+		case t.name == "exp":
 			explanations++
 			problem = lintDomainSpec(value)
 		default:
-			_, problem = lintMacros(value)
+			_, problem = lintMacros(value, false)
+			t.name = "" // Nothing is known of it, and it is no mechanism.
 		}
 		if problem == "" && (redirects > 1 || explanations > 1) {
 			problem = "it stands twice"
 		}
 		if problem != "" {
-			return fmt.Sprintf("%q: %s", clip(term), problem)
+			return nil, fmt.Sprintf("%q: %s", clip(text), problem)
 		}
+		list = append(list, t)
 	}
-	return ""
+	return list, ""
 }
 
 // cutModifier cuts "name=value"; the name ends before any of ":/".
@@ -59,16 +92,18 @@ func cutModifier(term string) (name, value string, ok bool) {
 	return name, value, ok && name != ""
 }
 
-func lintDirective(term string) string {
+// readDirective reads the text of a directive.
+func (t *spfTerm) readDirective() (problem string) {
+	term := t.text
 	if strings.IndexByte("+-~?", term[0]) >= 0 {
-		term = term[1:]
+		t.qualifier, term = term[:1], term[1:]
 	}
 	end := strings.IndexAny(term, ":/")
 	if end < 0 {
 		end = len(term)
 	}
 	rest := term[end:]
-	switch name := strings.ToLower(term[:end]); name {
+	switch t.name = strings.ToLower(term[:end]); t.name {
 	case "all":
 		if rest != "" {
 			return "all takes no value"
@@ -76,11 +111,15 @@ func lintDirective(term string) string {
 		return ""
 	case "include", "exists":
 		if !strings.HasPrefix(rest, ":") {
-			return name + " needs a domain"
+			return t.name + " needs a domain"
 		}
-		return lintDomainSpec(rest[1:])
 	case "a", "mx":
-		return lintHost(rest)
+		if rest, problem = t.readPrefixes(rest); problem != "" || rest == "" {
+			return problem
+		}
+		if rest[0] != ':' {
+			return "no prefix length: " + strconv.Quote(rest)
+		}
 	case "ptr":
 		if rest == "" {
 			return ""
@@ -88,34 +127,32 @@ func lintDirective(term string) string {
 		if rest[0] != ':' {
 			return "ptr takes no prefix length"
 		}
-		return lintDomainSpec(rest[1:])
 	case "ip4", "ip6":
-		return lintNetwork(name, rest)
+		return lintNetwork(t.name, rest)
+	default:
+		return "no such mechanism"
 	}
-	return "no such mechanism"
+	t.domain = rest[1:]
+	return lintDomainSpec(t.domain)
 }
 
-// lintHost checks [":" domain-spec] [dual-cidr-length].
-func lintHost(rest string) string {
-	if host, bits, ok := cutLast(rest, "//"); ok {
+// readPrefixes takes [dual-cidr-length] from the end of what follows a or mx.
+func (t *spfTerm) readPrefixes(rest string) (before, problem string) {
+	before = rest
+	if host, bits, ok := cutLast(before, "//"); ok {
 		if !isPrefixLength(bits, 128) {
-			return "no IPv6 prefix length: " + strconv.Quote(bits)
+			return "", "no IPv6 prefix length: " + strconv.Quote(bits)
 		}
-		rest = host
+		before = host
 	}
-	if host, bits, ok := cutLast(rest, "/"); ok && isDigits(bits) {
+	if host, bits, ok := cutLast(before, "/"); ok && isDigits(bits) {
 		if !isPrefixLength(bits, 32) {
-			return "no IPv4 prefix length: " + strconv.Quote(bits)
+			return "", "no IPv4 prefix length: " + strconv.Quote(bits)
 		}
-		rest = host
+		before = host
 	}
-	switch {
-	case rest == "":
-		return ""
-	case rest[0] != ':':
-		return "no prefix length: " + strconv.Quote(rest)
-	}
-	return lintDomainSpec(rest[1:])
+	t.prefixes = rest[len(before):]
+	return before, ""
 }
 
 func lintNetwork(name, rest string) string {
@@ -151,7 +188,7 @@ func isPrefixLength(s string, most int) bool {
 
 // lintDomainSpec checks a macro-string that ends in a macro or a top label.
 func lintDomainSpec(s string) string {
-	inMacro, problem := lintMacros(s)
+	inMacro, problem := lintMacros(s, false)
 	switch {
 	case problem != "":
 		return problem
@@ -174,10 +211,14 @@ func isTopLabel(s string) bool {
 }
 
 // lintMacros checks a macro-string (RFC 7208 7.1) and reports whether it ends
-// in a macro. The letters c, r and t are for explanations alone.
-func lintMacros(s string) (inMacro bool, problem string) {
+// in a macro. Spaces and the letters c, r and t are for explanations alone.
+func lintMacros(s string, explanation bool) (inMacro bool, problem string) {
+	letters := "slodiphv"
+	if explanation {
+		letters = "slodiphvcrt"
+	}
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < '!' || c > '~' {
+		if c := s[i]; (c < '!' || c > '~') && (c != ' ' || !explanation) {
 			return false, fmt.Sprintf("octet %#02x is not allowed", c)
 		}
 		if inMacro = s[i] == '%'; !inMacro {
@@ -191,7 +232,7 @@ func lintMacros(s string) (inMacro bool, problem string) {
 		case '%', '_', '-':
 		case '{':
 			n := strings.IndexByte(s[i:], '}')
-			if n < 0 || !isMacro(s[i+1:i+n]) {
+			if n < 0 || !isMacro(s[i+1:i+n], letters) {
 				return false, "no macro: " + strconv.Quote(clip(s[i-1:]))
 			}
 			i += n
@@ -203,8 +244,8 @@ func lintMacros(s string) (inMacro bool, problem string) {
 }
 
 // isMacro reports whether s is what may stand between "%{" and "}".
-func isMacro(s string) bool {
-	if s == "" || !strings.Contains("slodiphv", strings.ToLower(s[:1])) {
+func isMacro(s, letters string) bool {
+	if s == "" || !strings.Contains(letters, strings.ToLower(s[:1])) {
 		return false
 	}
 	s = s[1:]

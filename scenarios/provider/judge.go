@@ -57,14 +57,14 @@ const lookupTime = 30 * time.Second
 
 // fill adds what a look at the message says. A fault of ours in reading it
 // must not lose the message: it is kept, with the fault as its problem.
-func (w *World) fill(ctx context.Context, rows []mailbox.Message, raw []byte) {
+func (p *Provider) fill(ctx context.Context, rows []mailbox.Message, raw []byte) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			for i := range rows {
 				rows[i].Problem = fmt.Sprintf("reading the message: %v", fault)
 				rows[i].Evidence.Header.Problems = append(rows[i].Evidence.Header.Problems, policy.Problem{Code: policy.ProblemNotProcessed, Text: rows[i].Problem})
 			}
-			w.log.Error("reading a message", slog.String("message", rows[0].ID), slog.Any("fault", fault))
+			p.log.Error("reading a message", slog.String("message", rows[0].ID), slog.Any("fault", fault))
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
@@ -72,10 +72,10 @@ func (w *World) fill(ctx context.Context, rows []mailbox.Message, raw []byte) {
 	m := message.Parse(raw)
 	header := m.Header()
 	found := markup.Extract(m)
-	resolver := w.resolver.Record()
-	auth := w.verifier(resolver).Authenticate(ctx, rows[0].Evidence.Arrival, m)
+	resolver := p.resolver.Record()
+	auth := p.verifier(resolver).Authenticate(ctx, rows[0].Evidence.Arrival, m)
 	questions := questionsOf(resolver)
-	earlier := w.earlierURLs(ctx, found)
+	earlier := p.earlierURLs(ctx, found)
 	for i := range rows {
 		e := &rows[i].Evidence
 		e.Header, e.Auth, e.Markup, e.EarlierURLs = header, auth, found, earlier
@@ -84,10 +84,10 @@ func (w *World) fill(ctx context.Context, rows []mailbox.Message, raw []byte) {
 	}
 }
 
-func (w *World) verifier(r mailauth.Resolver) *mailauth.Verifier {
-	dials := w.dialsSet()
+func (p *Provider) verifier(r mailauth.Resolver) *mailauth.Verifier {
+	dials := p.dialsSet()
 	return &mailauth.Verifier{
-		Resolver: r, Now: w.clock.Now, Keys: w.dkimKeys,
+		Resolver: r, Now: p.clock.Now, Keys: p.dkimKeys, Hostname: p.hostname(),
 		Profile: mailauth.Profile(dials.Get(policy.DialProfile)), Discovery: mailauth.Discovery(dials.Get(policy.DialOrgDomain)),
 	}
 }
