@@ -200,9 +200,7 @@ func TestWycheproof(t *testing.T) {
 			}
 		}
 	}
-	if ran < 200 {
-		t.Errorf("only %d vectors were run", ran)
-	}
+	conformance.Report(t, "jwt/wycheproof, RS256", ran, 0)
 }
 
 func decoded(t *testing.T, token string) (header, payload string) {

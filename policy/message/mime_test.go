@@ -200,9 +200,7 @@ func TestStructure(t *testing.T) {
 			}
 		})
 	})
-	if n < 60 {
-		t.Errorf("only %d messages have an expectation", n)
-	}
+	conformance.Report(t, "malformed, structure", n-len(expectedNoXML), len(structureDiffers))
 }
 
 func TestPartsWithin(t *testing.T) {

@@ -75,6 +75,7 @@ func TestConformanceManual(t *testing.T) {
 			}
 		}
 	}
+	conformance.Report(t, "forward/email-forward-parser, access pattern", len(bodies), 0)
 }
 
 // below returns a message as the last provider got it: without the fields that
@@ -103,7 +104,7 @@ var dkimResult = regexp.MustCompile(`dkim=(\w+) .*?header\.i=@([^ ;]+) header\.s
 func TestConformanceAutoForward(t *testing.T) {
 	t.Parallel()
 	dir := conformance.Path(t, "forward/mailauth")
-	for _, tt := range []struct {
+	cases := []struct {
 		file    string
 		aligned bool // A signature of From's own domain passes: those of zonevs.eu are not zone.ee's.
 	}{
@@ -112,7 +113,9 @@ func TestConformanceAutoForward(t *testing.T) {
 		{"arc-fail.eml", false},
 		{"arc-fail2.eml", false},
 		{"arc-fail3.eml", true}, // Only its chain was tampered with.
-	} {
+	}
+	conformance.Report(t, "forward/mailauth, access pattern", len(cases), 0)
+	for _, tt := range cases {
 		raw, results, mailFrom := below(t, read(t, dir, tt.file))
 		m := message.Parse(raw)
 		auth := func(tr *pattern.Trail) {
@@ -161,6 +164,7 @@ func targetOf(mailFrom string) string {
 func TestConformancePOPFetch(t *testing.T) {
 	t.Parallel()
 	raw := read(t, conformance.Path(t, "forward/rsc-imap/gmail-pop-fetched-calendar.eml"))
+	conformance.Report(t, "forward/rsc-imap, access pattern", 1, 0)
 	account := policy.Account{Address: "rsc@swtch.com"}
 	// The author is google.com, which signed.
 	signed := func(tr *pattern.Trail) {
@@ -195,7 +199,7 @@ func TestConformancePOPFetch(t *testing.T) {
 func TestConformanceGitLab(t *testing.T) {
 	t.Parallel()
 	dir := conformance.Path(t, "forward/gitlab")
-	for _, tt := range []struct {
+	cases := []struct {
 		file, account string
 		want          policy.Pattern
 	}{
@@ -205,7 +209,9 @@ func TestConformanceGitLab(t *testing.T) {
 		{"missing_delivered_to_header.eml", "incoming@appmail.example.com", policy.PatternDirect},
 		{"forwarded_new_issue.eml", "incoming@appmail.adventuretime.ooo", policy.PatternAutoForward},
 		{"service_desk_forwarded.eml", "incoming@appmail.adventuretime.ooo", policy.PatternAutoForward},
-	} {
+	}
+	conformance.Report(t, "forward/gitlab, access pattern", len(cases), 0)
+	for _, tt := range cases {
 		if a := classify(read(t, dir, tt.file), policy.Account{Address: tt.account}, func(*pattern.Trail) {}); a.Pattern != tt.want {
 			t.Errorf("%s: %s, %+v", tt.file, a.Pattern, a.Signals)
 		}
@@ -222,6 +228,7 @@ func TestConformanceSRS(t *testing.T) {
 	if err := json.Unmarshal(read(t, conformance.Path(t, "forward/srs/srs-vectors.json")), &data); err != nil {
 		t.Fatal(err)
 	}
+	conformance.Report(t, "forward/srs, access pattern", len(data.Forward)+len(data.Classes), 0)
 	envelope := func(mailFrom string) policy.Access {
 		return classify([]byte("From: a@shop.example\r\n\r\n"), policy.Account{Address: "target@example.org"}, func(tr *pattern.Trail) {
 			tr.Arrival.MailFrom = mailFrom
@@ -286,5 +293,5 @@ func TestConformancePrecision(t *testing.T) {
 	if count < 300 || marked < 20 {
 		t.Errorf("%d mails, %d with contradictions: too few", count, marked)
 	}
-	t.Logf("%d mails, %d of them with marks of forwarding", count, marked)
+	conformance.Report(t, "all mails, access pattern", count, 0)
 }

@@ -235,5 +235,6 @@ func malformedMail(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	conformance.Report(t, "malformed, read by IMAP", len(mails), 0)
 	return mails
 }

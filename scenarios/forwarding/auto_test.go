@@ -78,6 +78,7 @@ func TestCAFLikeTheSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	conformance.Report(t, "forward/mailauth, forwarded alike", 1, 0)
 	o := autoOptions()
 	o.Style = policy.ForwardCAF
 	f, err := Auto(crlf(shopMail), o)
@@ -160,6 +161,7 @@ func TestSRSVectors(t *testing.T) {
 	if err := json.Unmarshal(raw, &v); err != nil {
 		t.Fatal(err)
 	}
+	conformance.Report(t, "forward/srs, rewriting", len(v.Forward)+len(v.Reverse), 0)
 	for _, tt := range v.Forward {
 		o := autoOptions()
 		o.Style, o.Secret, o.Time, o.MailFrom, o.Original = policy.ForwardSRS, v.Secret, time.Unix(v.TimeUnix, 0), tt.Sender, "user@"+tt.Domain

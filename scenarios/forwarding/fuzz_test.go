@@ -149,4 +149,5 @@ func TestCorpus(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	conformance.Report(t, "forward and malformed, forwarded", int(count), 0)
 }

@@ -74,7 +74,10 @@ func TestMalformed(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d files passed through, in %d deliveries", files.Load(), deliveries.Load())
+	if deliveries.Load() != 2*files.Load() {
+		t.Errorf("%d files, %d deliveries", files.Load(), deliveries.Load())
+	}
+	conformance.Report(t, "malformed, delivered", int(files.Load()), 0)
 }
 
 func crlf(raw []byte) []byte {
