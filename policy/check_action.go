@@ -21,7 +21,7 @@ var actionChecks = slices.Concat([]Check{
 		Doc:     "Mail that somebody passed on still has the author's own DKIM signature, intact.",
 		Source:  "gmail-actions.md section 9: DKIM and content intact",
 		Reasons: []Reason{"dkim-broken", "dkim-absent", "auth-temperror", "from-unusable", "not-passed-on", "dkim-intact"},
-		Dials:   []DialID{DialOrgDomain},
+		Dials:   []DialID{DialDMARC, DialOrgDomain},
 		run:     checkUnchanged,
 	},
 	{
@@ -36,7 +36,7 @@ var actionChecks = slices.Concat([]Check{
 		Doc:     "The domain of a passing SPF or DKIM has the organisational domain of From.",
 		Source:  "gmail-actions.md 6.2",
 		Reasons: []Reason{"unaligned", "auth-temperror", "nothing-to-align", "from-unusable", "dkim-aligned", "spf-aligned", "spf-and-dkim-aligned"},
-		Dials:   []DialID{DialOrgDomain},
+		Dials:   []DialID{DialDMARC, DialOrgDomain},
 		run:     checkSenderAligned,
 	},
 	{

@@ -72,7 +72,7 @@ var messageChecks = slices.Concat([]Check{
 		Doc:     "DMARC passes, or the author domain's policy asks for nothing.",
 		Source:  "RFC 9989 5.4, 7.4; gmail-inbound.md 1.4 (550 5.7.26)",
 		Reasons: []Reason{"dmarc-reject", "dmarc-quarantine", "dmarc-not-evaluated", "dmarc-absent", "dmarc-record-invalid", "dmarc-fail-none", "dmarc-pass"},
-		Dials:   []DialID{DialProfile, DialOrgDomain},
+		Dials:   []DialID{DialProfile, DialDMARC, DialOrgDomain},
 		run:     checkDMARC,
 	},
 	{

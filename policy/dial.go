@@ -14,6 +14,7 @@ type DialID string
 // The dials.
 const (
 	DialProfile        DialID = "profile"
+	DialDMARC          DialID = "dmarc.standard"
 	DialOrgDomain      DialID = "dmarc.orgdomain"
 	DialReverseDNS     DialID = "rdns.missing"
 	DialTLS            DialID = "tls.missing"
@@ -85,7 +86,8 @@ const (
 // dials are all dials, in the order in which they matter on a message's way.
 var dials = []Dial{
 	{DialProfile, "gmail", []string{"gmail", "rfc"}, "Whose rules hold where Gmail and the standards differ: what p=reject does, and whether Ed25519 signatures count.", "gmail-inbound.md section 5, RFC 9989 7.4, RFC 8463"},
-	{DialOrgDomain, "treewalk", []string{"treewalk", "psl"}, "How the organisational domain is found: by DNS tree walk or by public suffix list.", "RFC 9989 4.10, RFC 7489 3.2"},
+	{DialDMARC, "rfc9989", []string{"rfc9989", "rfc7489"}, "Which edition of DMARC holds: by the older one np=, psd= and t= mean nothing, p= must follow v=, several records end the search, and pct= is reported, while the policy is applied to every message, as if each were among those that it selects.", "gmail-inbound.md section 5: RFC 9989, RFC 7489 6.3, 6.6; which one the provider follows is not known"},
+	{DialOrgDomain, "standard", []string{"standard", "treewalk", "psl"}, "How the organisational domain is found: by DNS tree walk, by public suffix list, or as the edition of DMARC that holds has it.", "RFC 9989 4.10, RFC 7489 3.2"},
 	{DialReverseDNS, "note", []string{"note", "spam", "defer", "reject"}, "What a peer without matching reverse DNS meets; by IPv6 it is always refused.", "gmail-inbound.md section 2: temporary, permanent or spam"},
 	{DialTLS, "note", []string{"note", "spam", "defer", "reject"}, "What mail without TLS meets whose sender is not a bulk sender.", "gmail-inbound.md section 2: temporary, permanent or spam; 1.4 has replies for bulk senders only"},
 	{DialUnauthentic, "reject", []string{"reject", "defer"}, "Whether mail for which neither SPF nor DKIM passes is refused for good or for a time.", "gmail-inbound.md 1.4 has both, 421 4.7.26 and 550 5.7.26"},

@@ -275,6 +275,7 @@ type DKIM struct {
 	// signature fails because of that and it can be told; empty otherwise.
 	Change  Change `json:"change,omitempty"`
 	Testing bool   `json:"testing,omitempty"` // The key carries t=y.
+	Strict  bool   `json:"strict,omitempty"`  // The key carries t=s: i= must not be below d=.
 	// SignedAt and ExpiresAt are t= and x=; zero if absent.
 	SignedAt  time.Time `json:"signedAt,omitzero"`
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
@@ -328,6 +329,8 @@ type DMARC struct {
 	// Discovery names.
 	OrgDomain string `json:"orgDomain,omitempty"`
 	Discovery string `json:"discovery"` // "treewalk" (RFC 9989 4.10) or "psl" (RFC 7489 3.2).
+	// Standard is the edition by which it was evaluated: "rfc9989" or "rfc7489".
+	Standard string `json:"standard"`
 	// PolicyDomain is where the record was found; empty without one.
 	PolicyDomain string `json:"policyDomain,omitempty"`
 	Record       string `json:"record,omitempty"`
@@ -337,6 +340,7 @@ type DMARC struct {
 	Published       string `json:"published,omitempty"`       // p=
 	SubdomainPolicy string `json:"subdomainPolicy,omitempty"` // sp= or, in default, p=.
 	Testing         bool   `json:"testing,omitempty"`         // t=y
+	Percent         string `json:"percent,omitempty"`         // pct=, by RFC 7489 alone; no message is left out because of it.
 	StrictDKIM      bool   `json:"strictDkim,omitempty"`      // adkim=s
 	StrictSPF       bool   `json:"strictSpf,omitempty"`       // aspf=s
 	SPFAligned      bool   `json:"spfAligned"`                // SPF passed, aligned in the record's mode.

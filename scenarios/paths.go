@@ -207,6 +207,9 @@ func (p *paths) auth(a policy.Authentication) {
 		p.add(prefix+".algorithm", d.Algorithm)
 		p.add(prefix+".headers", strings.Join(d.Headers, ":"))
 		p.some(prefix+".change", string(d.Change))
+		p.count(prefix+".key-bits", d.KeyBits)
+		p.some(prefix+".signature", d.Signature)
+		p.some(prefix+".flags", keyFlags(d))
 	}
 	p.add("arc", string(a.ARC.Result))
 	p.some("arc.reason", string(a.ARC.Reason))
@@ -219,11 +222,25 @@ func (p *paths) auth(a policy.Authentication) {
 	p.add("dmarc", string(a.DMARC.Result))
 	p.add("dmarc.domain", a.DMARC.Domain)
 	p.add("dmarc.orgdomain", a.DMARC.OrgDomain)
+	p.add("dmarc.standard", a.DMARC.Standard)
 	p.some("dmarc.policy", a.DMARC.Policy)
+	p.some("dmarc.percent", a.DMARC.Percent)
 	p.some("dmarc.record", a.DMARC.Record)
 	p.some("dmarc.problem", a.DMARC.Problem)
 	p.add("rdns", string(a.ReverseDNS.Result))
 	p.some("rdns.name", a.ReverseDNS.Name)
+}
+
+// keyFlags are the flags of a key as its t= has them (RFC 6376 3.6.1).
+func keyFlags(d policy.DKIM) string {
+	var flags []string
+	if d.Testing {
+		flags = append(flags, "y")
+	}
+	if d.Strict {
+		flags = append(flags, "s")
+	}
+	return strings.Join(flags, ":")
 }
 
 func (p *paths) findings(prefix string, list []policy.Finding) {

@@ -163,7 +163,7 @@ func (v *Verifier) findKey(ctx context.Context, res Resolver, s *signature) (*dk
 
 // useKey decides whether a key may be used for the signature (RFC 6376 6.1.2).
 func (s *signature) useKey(k *dkimKey) *verdict {
-	s.result.Testing, s.result.KeyBits = k.testing, k.bits
+	s.result.Testing, s.result.Strict, s.result.KeyBits = k.testing, k.strict, k.bits
 	kind := "ed25519"
 	if s.rsa {
 		kind = "rsa"

@@ -40,10 +40,10 @@ func authorDomain(m *message.Message) (domain, problem string) {
 	return domain, ""
 }
 
-// evaluate evaluates DMARC for an author domain (RFC 9989 5.3).
+// evaluate evaluates DMARC for an author domain (RFC 9989 5.3, RFC 7489 6.6).
 func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF, dkim []policy.DKIM) policy.DMARC {
 	org := d.orgDomain(ctx, author)
-	r := policy.DMARC{Result: policy.AuthNone, Domain: author, OrgDomain: org.domain, Discovery: string(d.method())}
+	r := policy.DMARC{Result: policy.AuthNone, Domain: author, OrgDomain: org.domain, Standard: string(d.rules()), Discovery: string(d.method())}
 	a, problem := d.policyRecord(ctx, author, org)
 	switch {
 	case a.err != nil:
@@ -67,6 +67,7 @@ func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF
 		r.SubdomainPolicy = a.record.sp
 	}
 	r.Testing, r.StrictDKIM, r.StrictSPF = a.record.testing, a.record.strictDKIM, a.record.strictSPF
+	r.Percent = a.record.percent
 	r.Result = d.align(ctx, &r, spf, dkim)
 	if r.Result == policy.AuthFail && err != nil {
 		// Which policy applies is not known.
@@ -82,7 +83,7 @@ func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF
 func (d *discoverer) policyRecord(ctx context.Context, author string, org orgDomain) (a dmarcAnswer, problem string) {
 	a = d.ask(ctx, author)
 	problem = a.problem
-	if a.found || a.err != nil || d.mode == PublicSuffix && problem != "" {
+	if a.found || a.err != nil || d.standard == RFC7489 && problem != "" {
 		return a, problem
 	}
 	if org.err != nil {
@@ -171,11 +172,16 @@ func (d *discoverer) isAligned(ctx context.Context, author string, id identifier
 	return a.domain != "" && a.domain == b.domain, nil
 }
 
-// exists reports whether a domain exists. RFC 9989 3.2.13 goes by NXDOMAIN, which
-// a Resolver does not tell from missing data; so a domain counts as existing if
-// it has an address, an MX or a TXT record. One that has only other records,
-// or names below it, is taken for one that does not exist.
+// exists reports whether a domain exists. RFC 9989 3.2.13 goes by NXDOMAIN, in the
+// sense of RFC 8020: a name below it, or a record of any type, makes it exist.
+// Where the resolver does not tell that from missing data, a domain exists if it
+// has an address, an MX or a TXT record.
 func (d *discoverer) exists(ctx context.Context, domain string) (bool, error) {
+	if r, ok := d.res.(nameResolver); ok {
+		if exists, known, err := r.NameExists(ctx, domain); known || err != nil {
+			return exists || err != nil, err
+		}
+	}
 	_, mxErr := d.res.LookupMX(ctx, domain)
 	if mxErr == nil {
 		return true, nil

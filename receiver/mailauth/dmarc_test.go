@@ -3,6 +3,7 @@ package mailauth
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,6 +91,9 @@ func TestEvaluate(t *testing.T) {
 	const zoneText = `
 _dmarc.shop.example TXT "v=DMARC1; p=reject; sp=quarantine; np=none; t=y"
 mail.shop.example A 192.0.2.1
+_dmarc.np.example TXT "v=DMARC1; p=none; sp=quarantine; np=reject"
+below.deep.np.example A 192.0.2.1
+other.np.example PTR mail.shop.example
 _dmarc.strict.example TXT "v=DMARC1; p=reject; adkim=s; aspf=s"
 _dmarc.rua.example TXT "v=DMARC1; rua=mailto:r@rua.example"
 _dmarc.silent.example TXT "v=DMARC1"
@@ -98,7 +102,7 @@ _dmarc.two.example TXT "v=DMARC1; p=reject"
 _dmarc.two.example TXT "v=DMARC1; p=none"
 _dmarc.down.example FAULT servfail
 _dmarc.dnsnp.example TXT "v=DMARC1; p=reject; np=none"
-a.dnsnp.example FAULT servfail MX
+a.dnsnp.example FAULT servfail
 `
 	pass := func(domain string) policy.DKIM { return policy.DKIM{Result: policy.AuthPass, Domain: domain} }
 	for _, tt := range []struct {
@@ -112,6 +116,9 @@ a.dnsnp.example FAULT servfail MX
 		{"subdomain", "mail.shop.example", policy.SPF{}, pass("shop.example"), "pass shop.example none"},
 		{"unaligned", "shop.example", policy.SPF{}, pass("esp.example"), "fail shop.example quarantine"},
 		{"no such subdomain", "gone.shop.example", policy.SPF{}, policy.DKIM{}, "fail shop.example none"},
+		{"nothing but a name below", "deep.np.example", policy.SPF{}, policy.DKIM{}, "fail np.example quarantine"},
+		{"a record of another type", "other.np.example", policy.SPF{}, policy.DKIM{}, "fail np.example quarantine"},
+		{"no such name below one", "x.other.np.example", policy.SPF{}, policy.DKIM{}, "fail np.example reject"},
 		{"helo counts", "shop.example", policy.SPF{Result: policy.AuthPass, Identity: "helo", Domain: "mx.shop.example"}, policy.DKIM{}, "pass shop.example quarantine"},
 		{"strict", "strict.example", policy.SPF{Result: policy.AuthPass, Domain: "a.strict.example"}, pass("a.strict.example"), "fail strict.example reject"},
 		{"strict and same", "strict.example", policy.SPF{Result: policy.AuthPass, Domain: "strict.example"}, policy.DKIM{}, "pass strict.example reject"},
@@ -138,6 +145,70 @@ a.dnsnp.example FAULT servfail MX
 	}
 }
 
+// TestExists asks a resolver that does not tell a name that does not exist from
+// one without such records.
+func TestExists(t *testing.T) {
+	t.Parallel()
+	d := discoverer{res: texts{"text.example": {"x"}, "down.example": {"TEMPERROR"}}}
+	for name, want := range map[string]string{"text.example": "true", "none.example": "false", "down.example": "true error"} {
+		exists, err := d.exists(context.Background(), name)
+		got := strconv.FormatBool(exists)
+		if err != nil {
+			got += " error"
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestStandards evaluates the same by both editions of DMARC.
+func TestStandards(t *testing.T) {
+	t.Parallel()
+	r := resolver(t, `
+_dmarc.new.example TXT "v=DMARC1; p=reject; np=none; t=y; pct=20"
+_dmarc.order.example TXT "v=DMARC1; sp=none; p=reject"
+_dmarc.ruaorder.example TXT "v=DMARC1; sp=none; p=reject; rua=mailto:a@b.example"
+_dmarc.bank.example TXT "v=DMARC1; p=reject; psd=y"
+_dmarc.pct.example TXT "v=DMARC1; p=quarantine; pct=110"
+_dmarc.sub.two.example TXT "v=DMARC1; p=none"
+_dmarc.sub.two.example TXT "v=DMARC1; p=quarantine"
+_dmarc.two.example TXT "v=DMARC1; p=reject"
+_dmarc.badnp.example TXT "v=DMARC1; p=reject; np=bogus"
+_dmarc.me.github.io TXT "v=DMARC1; p=reject"
+_dmarc.github.io TXT "v=DMARC1; p=none"
+`)
+	for _, tt := range []struct{ author, now, older string }{
+		// Result, policy domain, policy, pct; then the organisational domain.
+		{"new.example", "fail new.example quarantine  new.example", "fail new.example reject 20 new.example"},
+		{"gone.new.example", "fail new.example none  new.example", "fail new.example reject 20 new.example"},
+		{"order.example", "fail order.example reject  order.example", "none order.example   order.example"},
+		{"ruaorder.example", "fail ruaorder.example reject  ruaorder.example", "fail ruaorder.example none  ruaorder.example"},
+		{"a.shop.bank.example", "fail bank.example reject  shop.bank.example", "fail bank.example reject  bank.example"},
+		{"pct.example", "fail pct.example quarantine  pct.example", "fail pct.example quarantine  pct.example"},
+		{"sub.two.example", "fail two.example reject  two.example", "none    two.example"},
+		{"badnp.example", "none badnp.example   badnp.example", "fail badnp.example reject  badnp.example"},
+		{"x.me.github.io", "fail github.io none  github.io", "fail me.github.io reject  me.github.io"},
+	} {
+		for standard, want := range map[Standard]string{RFC9989: tt.now, RFC7489: tt.older} {
+			d := discoverer{res: r, standard: standard, mode: "standard"}
+			got := d.evaluate(context.Background(), tt.author, policy.SPF{}, nil)
+			if text := strings.Join([]string{string(got.Result), got.PolicyDomain, got.Policy, got.Percent, got.OrgDomain}, " "); text != want || got.Standard != string(standard) {
+				t.Errorf("%s by %s: got %q (%s), want %q", tt.author, got.Standard, text, got.Problem, want)
+			}
+		}
+	}
+	// Discovery can be chosen apart from the edition.
+	for mode, want := range map[Discovery]string{TreeWalk: "github.io", PublicSuffix: "me.github.io"} {
+		for _, standard := range []Standard{RFC9989, RFC7489} {
+			d := discoverer{res: r, standard: standard, mode: mode}
+			if got := d.evaluate(context.Background(), "x.me.github.io", policy.SPF{}, nil); got.OrgDomain != want || got.Discovery != string(mode) {
+				t.Errorf("%s, %s: %+v", standard, mode, got)
+			}
+		}
+	}
+}
+
 func TestParseDMARC(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -148,12 +219,12 @@ func TestParseDMARC(t *testing.T) {
 		"v=DMARC1; p=bad; rua=mailto:a@b.example!10m": "p= is missing, or p=, sp= or np= is invalid: treated as p=none",
 		"v=DMARC1; p=bad; rua=bogus":                  "p= is missing, or p=, sp= or np= is invalid, and there is no rua=: no policy",
 	} {
-		if r, ok := parseDMARC(text); !ok || r.problem != want {
+		if r, ok := parseDMARC(text, RFC9989); !ok || r.problem != want {
 			t.Errorf("%q: got %q", text, r.problem)
 		}
 	}
 	for _, text := range []string{"", "v=spf1", "p=none; v=DMARC1", "v=DMARC12; p=none", "v=dmarc1; p=none", strings.Repeat("x", maxDMARCRecord+1)} {
-		if _, ok := parseDMARC(text); ok {
+		if _, ok := parseDMARC(text, RFC9989); ok {
 			t.Errorf("%q is a record", clip(text))
 		}
 	}

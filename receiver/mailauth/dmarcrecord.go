@@ -2,13 +2,14 @@ package mailauth
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 )
 
 // maxDMARCRecord bounds a DMARC record in octets.
 const maxDMARCRecord = 8192
 
-// dmarcRecord is a DMARC policy record (RFC 9989 4.7).
+// dmarcRecord is a DMARC policy record (RFC 9989 4.7, RFC 7489 6.3).
 type dmarcRecord struct {
 	text string
 	// p is none, quarantine or reject; none too if usable is only by rua=.
@@ -19,6 +20,7 @@ type dmarcRecord struct {
 	strictDKIM bool
 	strictSPF  bool
 	rua, fo    string // As written; empty if absent.
+	percent    string // pct=, by RFC 7489 alone; empty if absent or invalid.
 	problem    string // The first thing that is wrong with it.
 }
 
@@ -26,8 +28,10 @@ type dmarcRecord struct {
 // come first. What is wrong elsewhere in it counts as not said, as RFC 9989 4.8
 // has it; of a tag that stands twice, nothing counts.
 //
-// pct, rf, ri and unknown tags are ignored (RFC 9989 A.6, 4.7).
-func parseDMARC(text string) (r dmarcRecord, ok bool) {
+// By RFC 9989 pct, rf, ri and unknown tags are ignored (A.6, 4.7). By RFC 7489
+// np, psd and t are the unknown ones, and p= is valid in the second place alone
+// (6.3).
+func parseDMARC(text string, standard Standard) (r dmarcRecord, ok bool) {
 	r = dmarcRecord{text: text, psd: "u"}
 	if len(text) > maxDMARCRecord {
 		return r, false
@@ -47,6 +51,14 @@ func parseDMARC(text string) (r dmarcRecord, ok bool) {
 	p, okP := request("p")
 	sp, okSP := request("sp")
 	np, okNP := request("np")
+	problem := "p= is missing, or p=, sp= or np= is invalid"
+	if standard == RFC7489 {
+		np, okNP = "", true
+		problem = "p= is missing, or p= or sp= is invalid"
+		if okP && p != "" && !isSecond(rest, "p") {
+			okP, problem = false, "p= does not follow v="
+		}
+	}
 	rua, _ := tags.get("rua")
 	r.rua = rua
 	r.fo, _ = tags.get("fo")
@@ -55,16 +67,40 @@ func parseDMARC(text string) (r dmarcRecord, ok bool) {
 		r.p, r.sp, r.np, r.usable = p, sp, np, true
 	case hasReportURI(rua):
 		r.p, r.usable = "none", true
-		r.note("p= is missing, or p=, sp= or np= is invalid: treated as p=none")
+		r.note(problem + ": treated as p=none")
 	default:
 		r.p = "none"
-		r.note("p= is missing, or p=, sp= or np= is invalid, and there is no rua=: no policy")
+		r.note(problem + ", and there is no rua=: no policy")
 	}
 	r.strictDKIM = r.choice(tags, "adkim", "r", "s") == "s"
 	r.strictSPF = r.choice(tags, "aspf", "r", "s") == "s"
+	if standard == RFC7489 {
+		r.percent = r.readPercent(tags)
+		return r, true
+	}
 	r.testing = r.choice(tags, "t", "n", "y") == "y"
 	r.psd = r.choice(tags, "psd", "u", "y", "n")
 	return r, true
+}
+
+// isSecond reports whether a tag is the first of those after v=.
+func isSecond(rest, name string) bool {
+	first, _, _ := strings.Cut(rest, ";")
+	got, _, _ := strings.Cut(first, "=")
+	return strings.EqualFold(strings.Trim(got, fws), name)
+}
+
+// readPercent reads pct= (RFC 7489 6.3).
+func (r *dmarcRecord) readPercent(tags tagList) string {
+	value, ok := tags.get("pct")
+	if !ok {
+		return ""
+	}
+	if n, err := strconv.Atoi(value); err != nil || !isDigits(value) || n > 100 {
+		r.note("pct= is invalid")
+		return ""
+	}
+	return value
 }
 
 func (r *dmarcRecord) note(problem string) {

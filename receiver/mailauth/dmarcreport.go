@@ -37,7 +37,7 @@ type PublishedPolicy struct {
 // ParseDMARC reads a DMARC record. ok is false if it is none, or asks for no
 // processing (RFC 9989 4.10.1).
 func ParseDMARC(text string) (p PublishedPolicy, ok bool) {
-	r, ok := parseDMARC(text)
+	r, ok := parseDMARC(text, RFC9989)
 	if !ok || !r.usable {
 		return PublishedPolicy{}, false
 	}
@@ -156,7 +156,7 @@ func (d *discoverer) permitted(ctx context.Context, policyDomain, address string
 	}
 	found, override := false, ""
 	for i, text := range texts {
-		r, ok := parseDMARC(text)
+		r, ok := parseDMARC(text, RFC9989)
 		if !ok || i >= maxReportRecords {
 			continue
 		}

@@ -56,9 +56,14 @@ func FuzzKey(f *testing.F) {
 }
 
 func FuzzDMARCRecord(f *testing.F) {
-	f.Add("v=DMARC1; p=reject; sp=none; np=quarantine; t=y; psd=n; adkim=s; aspf=s; rua=mailto:a@b.example")
-	f.Fuzz(func(t *testing.T, text string) {
-		r, ok := parseDMARC(text)
+	f.Add("v=DMARC1; p=reject; sp=none; np=quarantine; t=y; psd=n; adkim=s; aspf=s; rua=mailto:a@b.example", false)
+	f.Add("v=DMARC1; p=reject; pct=007; rua=mailto:a@b.example!10m", true)
+	f.Fuzz(func(t *testing.T, text string, older bool) {
+		standard := RFC9989
+		if older {
+			standard = RFC7489
+		}
+		r, ok := parseDMARC(text, standard)
 		if !ok {
 			return
 		}
@@ -77,6 +82,9 @@ func FuzzDMARCRecord(f *testing.F) {
 		}
 		if !r.usable && (r.problem == "" || r.p != "none") || !strings.Contains("yun", r.psd) {
 			t.Errorf("%+v", r)
+		}
+		if older && (r.testing || r.np != "" || r.psd != "u") || !older && r.percent != "" {
+			t.Errorf("a tag of the other edition: %+v", r)
 		}
 	})
 }

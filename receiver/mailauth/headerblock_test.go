@@ -233,7 +233,7 @@ func TestGenuineBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct {
+	cases := []struct {
 		file   string
 		change func(*Receipt)
 		last   string   // The last field of the genuine block.
@@ -244,7 +244,9 @@ func TestGenuineBlocks(t *testing.T) {
 		{"rsc-imap/gmail-pop-fetched-calendar.eml", func(r *Receipt) {
 			r.Arrival = policy.Arrival{Channel: policy.ChannelPOP, Fetch: &policy.Fetch{}}
 		}, "X-Gmail-Fetch-Info", []string{"Received-SPF"}},
-	} {
+	}
+	conformance.Report(t, "forward, header block", len(cases), 0)
+	for _, tt := range cases {
 		folder, file := filepath.Split(tt.file)
 		genuine := message.Parse(read(t, conformance.Path(t, "forward/"+folder), file))
 		var want []string

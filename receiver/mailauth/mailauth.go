@@ -56,11 +56,24 @@ const (
 	RFC   Profile = "rfc"   // They do (RFC 8463).
 )
 
+// Standard says which edition of DMARC holds. The values are those of the dial
+// "dmarc.standard".
+type Standard string
+
+// The editions. The zero value is the current one. By the older one np=, psd=
+// and t= mean nothing, pct= is read, p= must follow v=, and several records at
+// the author domain end the search.
+const (
+	RFC9989 Standard = "rfc9989"
+	RFC7489 Standard = "rfc7489"
+)
+
 // Discovery says how an organisational domain is found. The values are those
-// of the dial "dmarc.orgdomain".
+// of the dial "dmarc.orgdomain"; its "standard", as the zero value, is the way
+// of the edition of DMARC that holds.
 type Discovery string
 
-// The ways of discovery. The zero value is the tree walk.
+// The ways of discovery.
 const (
 	TreeWalk     Discovery = "treewalk" // RFC 9989 4.10.
 	PublicSuffix Discovery = "psl"      // RFC 7489 3.2.
@@ -74,7 +87,8 @@ type Verifier struct {
 	// Now is the time by which signatures expire. It is needed, as Resolver is.
 	Now       func() time.Time
 	Profile   Profile   // Whose rules hold; empty is Gmail's.
-	Discovery Discovery // How organisational domains are found; empty is TreeWalk.
+	Standard  Standard  // Which DMARC; empty is RFC9989.
+	Discovery Discovery // How organisational domains are found; empty is as Standard has it.
 	// Hostname is the receiving host, for explanations of SPF; empty is not
 	// known.
 	Hostname string
@@ -92,7 +106,7 @@ func (v *Verifier) Authenticate(ctx context.Context, a policy.Arrival, m *messag
 		SPF:        spfCheck{res: res, now: v.Now, receiver: v.Hostname}.checkSPF(ctx, a),
 		DKIM:       v.verifyAll(ctx, res, m),
 	}
-	d := discoverer{res: res, mode: v.Discovery}
+	d := discoverer{res: res, mode: v.Discovery, standard: v.Standard}
 	if isDomain(auth.SPF.Domain) {
 		auth.SPF.OrgDomain = d.orgDomain(ctx, auth.SPF.Domain).domain
 	}
@@ -102,7 +116,7 @@ func (v *Verifier) Authenticate(ctx context.Context, a policy.Arrival, m *messag
 		}
 	}
 	if author, problem := authorDomain(m); problem != "" {
-		auth.DMARC = policy.DMARC{Result: policy.AuthPermError, Domain: author, Discovery: string(d.method()), Problem: problem}
+		auth.DMARC = policy.DMARC{Result: policy.AuthPermError, Domain: author, Standard: string(d.rules()), Discovery: string(d.method()), Problem: problem}
 	} else {
 		auth.DMARC = d.evaluate(ctx, author, auth.SPF, auth.DKIM)
 	}

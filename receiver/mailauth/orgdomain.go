@@ -11,17 +11,27 @@ import (
 // discoverer finds DMARC records and organisational domains for one message.
 // It asks for each name once.
 type discoverer struct {
-	res   Resolver
-	mode  Discovery
-	asked []dmarcAnswer
-	known []orgDomain
+	res      Resolver
+	mode     Discovery
+	standard Standard
+	asked    []dmarcAnswer
+	known    []orgDomain
 }
 
+// method is how organisational domains are found: as the mode says, else as the
+// standard does.
 func (d *discoverer) method() Discovery {
-	if d.mode == PublicSuffix {
+	if d.mode == PublicSuffix || d.mode != TreeWalk && d.standard == RFC7489 {
 		return PublicSuffix
 	}
 	return TreeWalk
+}
+
+func (d *discoverer) rules() Standard {
+	if d.standard == RFC7489 {
+		return RFC7489
+	}
+	return RFC9989
 }
 
 // dmarcAnswer is what "_dmarc.<domain>" has.
@@ -47,7 +57,7 @@ func (d *discoverer) ask(ctx context.Context, domain string) dmarcAnswer {
 	}
 	count := 0
 	for _, text := range list {
-		if r, ok := parseDMARC(text); ok {
+		if r, ok := parseDMARC(text, d.standard); ok {
 			a.record = r
 			count++
 		}

@@ -88,7 +88,8 @@ func (p *Provider) verifier(r mailauth.Resolver) *mailauth.Verifier {
 	dials := p.dialsSet()
 	return &mailauth.Verifier{
 		Resolver: r, Now: p.clock.Now, Keys: p.dkimKeys, Hostname: p.hostname(),
-		Profile: mailauth.Profile(dials.Get(policy.DialProfile)), Discovery: mailauth.Discovery(dials.Get(policy.DialOrgDomain)),
+		Profile:  mailauth.Profile(dials.Get(policy.DialProfile)),
+		Standard: mailauth.Standard(dials.Get(policy.DialDMARC)), Discovery: mailauth.Discovery(dials.Get(policy.DialOrgDomain)),
 	}
 }
 
