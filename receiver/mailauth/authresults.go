@@ -108,10 +108,14 @@ func arcClause(a policy.ARC) []string {
 }
 
 // sealed lists what passed by a set's ARC-Authentication-Results, in Gmail's
-// order. What cannot be read of it is not listed, nor what passed for no domain.
+// order. What cannot be read of it is not listed, nor what passed for no domain,
+// nor what is of a version that nobody knows (RFC 8601 2.6).
 func sealed(set policy.ARCSet) string {
 	results, _ := ParseAuthenticationResults(set.Results)
 	methods := results.Methods[:min(len(results.Methods), maxSealed)]
+	if results.Version != 1 {
+		methods = nil
+	}
 	text := fmt.Sprintf("i=%d", set.Instance)
 	for _, kind := range []struct {
 		method, name string
@@ -123,7 +127,7 @@ func sealed(set policy.ARCSet) string {
 	} {
 		for _, m := range methods {
 			domain := normalDomain(m.domain(kind.properties...))
-			if m.Method == kind.method && m.Result == policy.AuthPass && isDomain(domain) {
+			if m.Method == kind.method && m.Version == 1 && m.Result == policy.AuthPass && isDomain(domain) {
 				text += fmt.Sprintf(" %s=pass %s=%s", m.Method, kind.name, domain)
 			}
 		}

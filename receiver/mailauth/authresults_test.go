@@ -70,7 +70,7 @@ func TestAuthenticationResults(t *testing.T) {
 			a.SPF.Result = policy.AuthSoftFail
 			a.DMARC.Result = policy.AuthFail
 			a.ARC = policy.ARC{Result: policy.AuthPass, Sets: []policy.ARCSet{{Instance: 1}, {Instance: 2,
-				Results: "mx.fwd.example; dkim=pass header.i=@shop.example; dkim=fail header.d=no.example; spf=pass smtp.mailfrom=a@sub.shop.example; dmarc=pass header.from=shop.example"}}}
+				Results: "mx.fwd.example; dkim/2=pass header.i=@later.example; dkim=pass header.i=@shop.example; dkim=fail header.d=no.example; spf=pass smtp.mailfrom=a@sub.shop.example; dmarc=pass header.from=shop.example"}}}
 		}, []string{
 			"arc=pass (i=2 spf=pass spfdomain=sub.shop.example dkim=pass dkdomain=shop.example dmarc=pass fromdomain=shop.example)",
 			"spf=softfail (gmail.test: domain of transitioning u+caf_=a=gmail.test@fwd.example does not designate 192.0.2.10 as permitted sender)" +
@@ -125,7 +125,8 @@ func TestParseAuthenticationResults(t *testing.T) {
 			`mx.example/1 | dkim=pass reason="a; b" (2048-bit key; unprotected) (x) header.i="@a.example"`, ""},
 		{`mx.example;spf=pass smtp . mailfrom = "a b"@c.example;dmarc=fail(p=none)header.from=c.example`,
 			`mx.example/1 | spf=pass smtp.mailfrom="\"a b\"@c.example" | dmarc=fail (p=none) header.from="c.example"`, ""},
-		{`mx.example; spf=pass a.b="c"d.e=f`, "mx.example/1", "no white space"},
+		{`mx.example; spf=pass a.b="c"d.e=f`, `mx.example/1 | spf=pass a.b="c" d.e="f"`, ""},
+		{`mx.example; spf=pass reason="c"d.e=f`, "mx.example/1", "no white space"},
 		{`mx.example; iprev=pass policy.iprev=2001:db8::1; spf=none smtp.mailfrom=a=b@c.example`,
 			`mx.example/1 | iprev=pass policy.iprev="2001:db8::1" | spf=none smtp.mailfrom="a=b@c.example"`, ""},
 		{"mx.example; spf=pass;", "mx.example/1 | spf=pass", "no method"},

@@ -220,7 +220,7 @@ func (r *resultsReader) properties(m *MethodResult) error {
 		if r.atEnd() || r.text[r.pos] == ';' {
 			return nil
 		}
-		if r.pos == before {
+		if r.pos == before && len(m.Properties) == 0 {
 			return errors.New("no white space before a property")
 		}
 		name := r.keyword()

@@ -76,8 +76,8 @@ func TestVerify(t *testing.T) {
 		{"expired", change(dated, "x=2000", "x=1400"), "", "fail expired"},
 		{"x= before t=", change(dated, "x=2000", "x=900"), "", "neutral signature-syntax"},
 		{"t= is no number", change(dated, "t=1000", "t=now"), "", "neutral signature-syntax"},
-		{"t=s", dated, testKeyRecord + "; t=s", "permerror auid-domain"},
-		{"t=s without i=", signed, testKeyRecord + "; t=s:y", "pass testing"},
+		{"t=s", dated, testKeyRecord + "; t=s", "permerror auid-domain strict"},
+		{"t=s without i=", signed, testKeyRecord + "; t=s:y", "pass testing strict"},
 		{"i= outside", change(dated, "bob@mail.shop.example", "bob@notshop.example"), "", "permerror auid-domain"},
 		{"i= without @", change(dated, "bob@mail", "bob.mail"), "", "neutral signature-syntax"},
 		{"v=2", change(signed, "v=1", "v=2"), "", "neutral signature-version"},
@@ -131,6 +131,9 @@ func TestVerify(t *testing.T) {
 		}
 		if list[0].Testing {
 			got += " testing"
+		}
+		if list[0].Strict {
+			got += " strict"
 		}
 		if got != tt.want {
 			t.Errorf("%s: got %q (%s), want %q", tt.name, got, list[0].Problem, tt.want)
