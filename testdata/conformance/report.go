@@ -7,16 +7,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
 
-// update rewrites the rows of README instead of comparing them. Its name leaves
-// -update to the tests.
+// update rewrites the rows of README instead of comparing them, one test after
+// another. Its name leaves -update to the tests.
 var update = flag.Bool("update-conformance", false, "write the counts of conformance sets into README")
-
-// reading is held while README is read and written.
-var reading sync.Mutex
 
 // The marks of README's table, and what it begins with.
 const (
@@ -33,8 +29,6 @@ func Report(t testing.TB, set string, cases, differ int) {
 	t.Helper()
 	path := filepath.Join(checkout(t), "README.md")
 	row := fmt.Sprintf("| %s | %d | %d | %d |", set, cases, cases-differ, differ)
-	reading.Lock()
-	defer reading.Unlock()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +43,7 @@ func Report(t testing.TB, set string, cases, differ int) {
 		return
 	}
 	if !*update {
-		t.Errorf("README does not have the row\n%s\ngo test -p 1 -update-conformance with this package writes it", row)
+		t.Errorf("README does not have the row\n%s\ngo test -p 1 -parallel 1 -update-conformance with this package writes it", row)
 		return
 	}
 	rows = slices.DeleteFunc(rows, func(r string) bool { return r == "" || strings.HasPrefix(r, "| "+set+" |") })
