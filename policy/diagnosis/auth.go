@@ -72,7 +72,7 @@ func diagnoseSPF(e policy.Evidence) SPF {
 	s := e.Auth.SPF
 	out := SPF{SPF: s, Alignment: align(e.Auth, s.Domain, s.OrgDomain, e.Auth.DMARC.StrictSPF, "aspf")}
 	out.Domain, out.OrgDomain, out.Mechanism = clip(s.Domain), clip(s.OrgDomain), clip(s.Mechanism)
-	out.Record, out.Problem = clip(s.Record), clip(s.Problem)
+	out.Record, out.Problem, out.Explanation = clip(s.Record), clip(s.Problem), clip(s.Explanation)
 	peer := "the peer"
 	if e.Arrival.Peer.IsValid() {
 		peer = e.Arrival.Peer.String()
@@ -155,6 +155,9 @@ func (s DKIM) flags() string {
 	var list []string
 	if s.Testing {
 		list = append(list, "the key is in test (t=y)")
+	}
+	if s.Strict {
+		list = append(list, "the key wants i= to be in d= itself (t=s)")
 	}
 	if s.Uncovered > 0 {
 		list = append(list, count(s.Uncovered, "octet")+" of the body unsigned (l=)")

@@ -41,6 +41,7 @@ func (d Diagnosis) viewSPF() section {
 	s.row("alignment", alignmentText(r.Alignment))
 	s.row("matched", r.Mechanism)
 	s.row("record", r.Record)
+	s.row("explanation", r.Explanation)
 	return s
 }
 
