@@ -43,6 +43,7 @@ type subject struct {
 	// verdict is the verdict so far, complete for scope message when checks of
 	// other scopes run.
 	verdict  *Verdict
+	auth     []Fact         // See authFacts; nil where they were not made yet.
 	action   *Action        // For scope action and click.
 	click    *ClickEvidence // For scope click.
 	answered *Answered      // For scope answer.

@@ -60,7 +60,7 @@ func checkBulkDKIM(s subject) conclusion {
 	case s.e.Access.Pattern == PatternMailingList:
 		return skip("not-direct", "a list has passed the mail on, which may have broken the signature", s.bulkFacts()...)
 	}
-	c := fail("bulk-dkim-missing", "DKIM does not pass, and the sender is a bulk sender", append(s.bulkFacts(), authFacts(s.e)...)...)
+	c := fail("bulk-dkim-missing", "DKIM does not pass, and the sender is a bulk sender", append(s.bulkFacts(), s.authFacts()...)...)
 	return s.broken(c, DialBulkDKIM, "bulk-dkim-temporary", "bulk-dkim")
 }
 
@@ -79,7 +79,7 @@ func checkBulkAlignment(s subject) conclusion {
 	case s.unsettled():
 		return skip("auth-temperror", "a look-up failed for the time being", s.bulkFacts()...)
 	}
-	c := fail("bulk-unaligned", "what passes does not belong to the domain of From, and the sender is a bulk sender", append(s.bulkFacts(), authFacts(s.e)...)...)
+	c := fail("bulk-unaligned", "what passes does not belong to the domain of From, and the sender is a bulk sender", append(s.bulkFacts(), s.authFacts()...)...)
 	return s.broken(c, DialBulkAlignment, "bulk-alignment-temporary", "bulk-alignment")
 }
 

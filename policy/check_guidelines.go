@@ -235,9 +235,9 @@ func checkIPv6(s subject) conclusion {
 	case r.Result != AuthPass:
 		return fail("ipv6-ptr", "an IPv6 address needs a name that leads back to it", name).rejected("ipv6")
 	case !authenticated(s.e.Auth) && s.unsettled():
-		return skip("auth-temperror", "a look-up failed for the time being", authFacts(s.e)...)
+		return skip("auth-temperror", "a look-up failed for the time being", s.authFacts()...)
 	case !authenticated(s.e.Auth):
-		return fail("ipv6-unauthenticated", "mail from an IPv6 address has to pass SPF or DKIM", authFacts(s.e)...).rejected("ipv6")
+		return fail("ipv6-unauthenticated", "mail from an IPv6 address has to pass SPF or DKIM", s.authFacts()...).rejected("ipv6")
 	}
 	return pass("ipv6-good", "the client has a name, and its mail is authenticated", name)
 }

@@ -380,5 +380,5 @@ func checkUnsubscribeAuthor(s subject) conclusion {
 	if d, ok := coveringSignature(a, a.authors); ok {
 		return pass("dkim-aligned", "the author has signed both fields", fact("selector", d.Selector))
 	}
-	return fail("added-by-others", "the author has signed the mail without these fields: somebody has added them", authFacts(s.e)...)
+	return fail("added-by-others", "the author has signed the mail without these fields: somebody has added them", s.authFacts()...)
 }

@@ -232,7 +232,7 @@ func checkHops(s subject) conclusion {
 
 func checkDNS(s subject) conclusion {
 	a := s.e.Auth
-	facts := authFacts(s.e)
+	facts := s.authFacts()
 	failed := a.SPF.Result == AuthTempError || slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthTempError })
 	switch {
 	case a.DMARC.Result == AuthTempError || failed && !authenticated(a):
@@ -251,6 +251,15 @@ func authenticated(a Authentication) bool {
 
 func (a Authentication) dkimPasses() bool {
 	return slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthPass })
+}
+
+// authFacts are those of the message, made once for all checks. They are not to be
+// changed.
+func (s subject) authFacts() []Fact {
+	if s.auth == nil {
+		return authFacts(s.e)
+	}
+	return s.auth
 }
 
 // authFacts names the results of all methods, their domains, and why they are
@@ -285,7 +294,7 @@ func resultText(r AuthResult, domain, problem string) string {
 
 func checkAuthenticated(s subject) conclusion {
 	a := s.e.Auth
-	facts := authFacts(s.e)
+	facts := s.authFacts()
 	spf, dkim := a.SPF.Result == AuthPass, a.dkimPasses()
 	switch {
 	case spf && dkim:

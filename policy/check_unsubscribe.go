@@ -150,12 +150,12 @@ func checkUnsubscribeSigned(s subject) conclusion {
 		return noUnsubscribe()
 	}
 	if !s.e.Auth.dkimPasses() {
-		return fail("dkim-missing", "no DKIM signature passes", authFacts(s.e)...)
+		return fail("dkim-missing", "no DKIM signature passes", s.authFacts()...)
 	}
 	if d, ok := coveringSignature(s.e.Auth, func(DKIM) bool { return true }); ok {
 		return pass("covered", "a passing signature covers both fields", fact("domain", d.Domain), fact("selector", d.Selector))
 	}
-	return fail("not-covered", "no passing signature lists both fields in h=", authFacts(s.e)...)
+	return fail("not-covered", "no passing signature lists both fields in h=", s.authFacts()...)
 }
 
 // coveringSignature returns a passing signature that covers both fields and is

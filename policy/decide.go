@@ -9,7 +9,7 @@ import (
 // each of its actions and on one-click unsubscription. It does not fail.
 func Decide(e Evidence, reg Registry) Verdict {
 	v := Verdict{Delivery: Accept, Folder: Inbox}
-	s := subject{e: &e, reg: reg, verdict: &v}
+	s := subject{e: &e, reg: reg, verdict: &v, auth: authFacts(&e)}
 	v.Findings = make([]Finding, 0, len(recipientChecks)+len(messageChecks)+len(guidelineChecks))
 	var decisive effect
 	for c := range allMessageChecks {
@@ -119,16 +119,19 @@ func actionChecksFor(m Markup) []Check {
 
 // dialsRead lists the dials of some checks, with their values.
 func dialsRead(set Dials, tables ...[]Check) []Fact {
-	var list []Fact
+	list := make([]Fact, 0, len(dials))
+	var seen [maxDials]bool
 	for _, table := range tables {
-		for _, c := range table {
-			for _, id := range c.Dials {
-				f := fact(string(id), set.Get(id))
-				if !slices.Contains(list, f) {
-					list = append(list, f)
+		for i := range table {
+			for _, id := range table[i].Dials {
+				n := dialIndex(id)
+				if n < 0 || seen[n] {
+					continue
 				}
+				seen[n] = true
+				list = append(list, fact(string(id), set.value(n)))
 			}
 		}
 	}
-	return list
+	return slices.Clip(list)
 }

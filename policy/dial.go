@@ -103,7 +103,7 @@ var dials = []Dial{
 	{DialBulkTLS, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without TLS meets.", "gmail-inbound.md section 2: temporary, permanent or spam"},
 	{DialBulkDMARC, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender without a DMARC record meets.", "gmail-inbound.md section 2 says mitigation only, 1.4 has 421 4.7.40 and 550 5.7.40"},
 	{DialBulkAlignment, "defer", []string{"defer", "reject", "spam", "note"}, "What mail of a bulk sender meets whose From is aligned with neither SPF nor DKIM.", "gmail-inbound.md section 2: temporary, permanent or spam"},
-	{DialRateAccount, "60/1m,3600/1h,86400/24h", []string{formLimits}, "How much accepted mail an account may get.", "gmail-inbound.md 1.5 documents the default"},
+	{DialRateAccount, accountLimits, []string{formLimits}, "How much accepted mail an account may get.", "gmail-inbound.md 1.5 documents the default"},
 	{DialAccountRate, "note", []string{"note", "defer", "reject"}, "What mail beyond that meets: a note, because a test suite sends faster than people do.", "gmail-inbound.md 1.4 has 450 4.2.1 and 550 5.2.1, and a lock of up to 24 hours"},
 	{DialRatePeer, "off", []string{formLimits}, "How much mail a client's address may send.", "gmail-inbound.md section 2: the quotas are not documented"},
 	{DialRateNetblock, "off", []string{formLimits}, "How much mail a client's network may send: 24 bits of IPv4, 64 of IPv6.", "gmail-inbound.md 1.4: not documented"},
@@ -146,12 +146,29 @@ type Dials map[DialID]string
 
 // Get returns the value of a dial.
 func (d Dials) Get(id DialID) string {
-	if v, ok := d[id]; ok {
-		return v
+	if n := dialIndex(id); n >= 0 {
+		return d.value(n)
 	}
-	i := slices.IndexFunc(dials, func(d Dial) bool { return d.ID == id })
-	if i < 0 {
-		return ""
+	return ""
+}
+
+// maxDials bounds the table of dials; a test holds it.
+const maxDials = 100
+
+// dialIndex is the place of a dial in the table; negative if it is none.
+func dialIndex(id DialID) int {
+	for i := range dials {
+		if dials[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// value returns the value of the dial at a place of the table.
+func (d Dials) value(i int) string {
+	if v, ok := d[dials[i].ID]; ok {
+		return v
 	}
 	return dials[i].Default
 }
@@ -174,11 +191,24 @@ type Limit struct {
 }
 
 // Limits returns the value of a dial that is a list of limits; none if it is
-// off.
+// off. The list is not to be changed.
 func (d Dials) Limits(id DialID) []Limit {
-	list, _ := parseLimits(d.Get(id))
-	return list
+	switch value := d.Get(id); value {
+	case "off":
+		return nil
+	case accountLimits: // Read for every message, as hardly any other value is.
+		return parsedAccountLimits
+	default:
+		list, _ := parseLimits(value)
+		return list
+	}
 }
+
+// accountLimits is what the dial rate.account has by default, and
+// parsedAccountLimits the same.
+const accountLimits = "60/1m,3600/1h,86400/24h"
+
+var parsedAccountLimits = []Limit{{60, time.Minute}, {3600, time.Hour}, {86400, 24 * time.Hour}}
 
 // Count returns the value of a dial that is a number.
 func (d Dials) Count(id DialID) int {

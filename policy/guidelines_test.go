@@ -304,6 +304,16 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%q was taken", text)
 		}
 	}
+	if n := len(policy.AllDials()); n > 100 {
+		t.Errorf("%d dials: maxDials has to be larger", n)
+	}
+	if got := (policy.Dials{policy.DialRateAccount: "60/1m, 3600/1h,86400/24h"}).Limits(policy.DialRateAccount); len(got) != 0 {
+		t.Errorf("limits that cannot be read: %v", got)
+	}
+	set := (policy.Dials{policy.DialRatePeer: "60/60s,3600/60m,86400/1440m"}).Limits(policy.DialRatePeer)
+	if got := (policy.Dials{}).Limits(policy.DialRateAccount); !slices.Equal(got, set) {
+		t.Errorf("the default is %v, and as read %v", got, set)
+	}
 	if got := (policy.Dials{}).Limits(policy.DialRateAccount); len(got) != 3 || got[1] != (policy.Limit{Count: 3600, Window: time.Hour}) {
 		t.Errorf("limits of an account: %v", got)
 	}

@@ -29,6 +29,7 @@ import (
 // order. The DKIM key is added.
 const benchWorld = `account rcpt@gmail.test
 register sender@example.test actions=ConfirmAction
+sender example.test bulk=no
 peer 127.0.0.1 as=192.0.2.10 ptr=mail.example.test
 dns zone
 

@@ -85,7 +85,8 @@ func (v *volume) tally(rows []mailbox.Message, look bool) *tally {
 
 // shared are the rates that are the same for every account.
 func (t *tally) shared(e *policy.Evidence) (list []policy.Rate) {
-	if peer := e.Arrival.Peer.Unmap().WithZone(""); peer.IsValid() {
+	peer := e.Arrival.Peer.Unmap().WithZone("")
+	if limited := e.Dials.Limits(policy.DialRatePeer) != nil || e.Dials.Limits(policy.DialRateNetblock) != nil; limited && peer.IsValid() {
 		list = t.rates(list, e.Dials, policy.DialRatePeer, policy.ByPeer, peer.String())
 		list = t.rates(list, e.Dials, policy.DialRateNetblock, policy.ByNetblock, policy.Netblock(peer).String())
 	}
@@ -107,9 +108,16 @@ func (t *tally) shared(e *policy.Evidence) (list []policy.Rate) {
 
 // rates adds those by one measure, for the limits of a dial.
 func (t *tally) rates(list []policy.Rate, dials policy.Dials, dial policy.DialID, by policy.Measure, key string) []policy.Rate {
-	for _, limit := range dials.Limits(dial) {
-		// A copy, for the key may be part of a message.
-		k := limitKey{by, strings.Clone(key), limit.Window}
+	limits := dials.Limits(dial)
+	if len(limits) == 0 {
+		return list
+	}
+	if by != policy.ByAccount {
+		key = strings.Clone(key) // It may be part of a message, which it would keep.
+	}
+	list, t.limits = slices.Grow(list, len(limits)), slices.Grow(t.limits, len(limits))
+	for _, limit := range limits {
+		k := limitKey{by, key, limit.Window}
 		count := t.v.limited.count(k, t.at, k.window, t.n) + 1 - t.n
 		t.limits = append(t.limits, k)
 		list = append(list, policy.Rate{By: by, Key: k.key, Count: count, Limit: limit.Count, Window: limit.Window})
