@@ -15,6 +15,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/doppelbox/doppelbox/policy"
@@ -71,7 +72,16 @@ func oneAddress(option, text string) (policy.Address, error) {
 	if clean(a.Addr) != a.Addr || clean(a.Name) != a.Name {
 		return policy.Address{}, fmt.Errorf("%w: %s: control characters, or no UTF-8, in %q", ErrOption, option, text)
 	}
+	if !isAuthor(a.Addr) {
+		return policy.Address{}, fmt.Errorf("%w: %s: the domain of %q is none", ErrOption, option, a.Addr)
+	}
 	return a, nil
+}
+
+// isAuthor reports whether From can have an address.
+func isAuthor(addr string) bool {
+	h := message.Parse([]byte("From: <" + addr + ">\r\n\r\n")).Header()
+	return !slices.ContainsFunc(h.Problems, func(p policy.Problem) bool { return p.Code == message.FromDomain })
 }
 
 // cut returns both sides of an address.
