@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // OrderedReply is the check that fails where somebody has ordered a reply. Its
@@ -65,7 +67,7 @@ func checkOrdered(s subject) conclusion {
 	if r, _ := FindReply(s.e.Order); r.Code >= 500 {
 		return c.rejected(s.e.Order)
 	}
-	return c.deferred(s.e.Order, "command", "DATA")
+	return c.deferred(s.e.Order, "command", strings.ToUpper(string(cmp.Or(s.e.OrderedAt, PhaseData))))
 }
 
 func checkRecipientDomain(s subject) conclusion {

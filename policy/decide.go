@@ -17,6 +17,9 @@ func Decide(e Evidence, reg Registry) Verdict {
 		v.Findings = append(v.Findings, c.finding(got))
 		if got.result == Fail && !c.Advice && !got.effect.advice && decides(v, got.effect) {
 			v.Decider, v.Delivery, v.Folder, v.Phase = c.ID, got.effect.delivery, got.effect.folder, cmp.Or(c.Phase, PhaseData)
+			if c.ID == OrderedReply {
+				v.Phase = cmp.Or(e.OrderedAt, PhaseData)
+			}
 			decisive = got.effect
 		}
 	}

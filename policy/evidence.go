@@ -23,6 +23,8 @@ type Evidence struct {
 	// Order is the reply that somebody has ordered for this message, whatever it
 	// is like, to see what the sender does; empty if nobody has.
 	Order ReplyID `json:"order,omitempty"`
+	// OrderedAt is where it is given; empty is PhaseData.
+	OrderedAt Phase `json:"orderedAt,omitempty"`
 	// EarlierURLs are the handler URLs of this message that the provider has
 	// already seen in another one.
 	EarlierURLs []string `json:"earlierUrls,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ type checkCommand struct {
 	Mail string `arg:"" help:"File with the message as it was sent; - is standard input." placeholder:"MAIL"`
 
 	World    string    `placeholder:"FILE" help:"The world in which it is judged."`
-	To       string    `placeholder:"ADDRESS" help:"The recipient. Default: alice at the provider."`
+	To       string    `placeholder:"ADDRESS" help:"The recipient. Default: alice at the provider, or the world's first account."`
 	From     *string   `placeholder:"ADDRESS" help:"The envelope's sender. Default: that of Return-Path, or else of From."`
 	Peer     string    `placeholder:"IP" help:"The address that delivers it; without it SPF passes for nobody."`
 	HELO     string    `name:"helo" placeholder:"NAME" help:"The name that the peer gives."`
@@ -73,10 +74,11 @@ func (c *checkCommand) Run(ctx context.Context, s streams) error {
 // arrival is how the message is taken to have come: as the flags say, or as
 // its own header does.
 func (c *checkCommand) arrival(p *provider.Provider, raw []byte) (policy.Arrival, error) {
-	a := policy.Arrival{Channel: policy.ChannelFile, HELO: c.HELO, Rcpt: c.To}
-	if a.Rcpt == "" {
-		a.Rcpt = "alice@" + p.Domain()
+	rcpt, err := c.recipient(p)
+	if err != nil {
+		return policy.Arrival{}, err
 	}
+	a := policy.Arrival{Channel: policy.ChannelFile, HELO: c.HELO, Rcpt: rcpt}
 	if c.POPFrom != "" {
 		return c.fetched(p, a.Rcpt)
 	}
@@ -98,6 +100,21 @@ func (c *checkCommand) arrival(p *provider.Provider, raw []byte) (policy.Arrival
 		a.MailFrom = from[0].Addr
 	}
 	return a, nil
+}
+
+// recipient is whom the message is for: an account, if the world has any. A typo
+// would be answered at RCPT, and the message never looked at.
+func (c *checkCommand) recipient(p *provider.Provider) (string, error) {
+	accounts, alice := p.Accounts(), "alice@"+p.Domain()
+	switch {
+	case c.To == "" && (len(accounts) == 0 || slices.Contains(accounts, alice)):
+		return alice, nil
+	case c.To == "":
+		return accounts[0], nil
+	case len(accounts) > 0 && !p.HasAccount(c.To):
+		return "", usagef("--to: the world has no account %q%s", c.To, policy.Suggest(c.To, accounts))
+	}
+	return c.To, nil
 }
 
 // fetched is the arrival of a message that the provider has fetched itself.

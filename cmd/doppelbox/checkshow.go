@@ -23,6 +23,8 @@ func (c *checkCommand) show(s streams, p *provider.Provider, m mailbox.Message) 
 	switch {
 	case c.HTML == "-" && (c.JSON || c.Brief || c.Findings || c.Verbose):
 		return usagef("--html - prints the page and nothing else: it goes without --json, --brief, --findings and -v")
+	case c.JSON && (c.Brief || c.Findings || c.Verbose):
+		return usagef("--json prints everything: it goes without --brief, --findings and -v")
 	case c.Brief && !c.JSON && c.HTML == "":
 		return c.print(s, p, m, nil)
 	}
@@ -65,6 +67,11 @@ func (c *checkCommand) diagnose(p *provider.Provider, m mailbox.Message) (diagno
 func (c *checkCommand) page(s streams, d diagnosis.Diagnosis) error {
 	if c.HTML == "-" {
 		return d.HTML(s.out)
+	}
+	if mail, err := os.Stat(c.Mail); err == nil {
+		if page, err := os.Stat(c.HTML); err == nil && os.SameFile(mail, page) {
+			return usagef("--html: %s is the mail itself", c.HTML)
+		}
 	}
 	f, err := os.Create(c.HTML)
 	if err != nil {

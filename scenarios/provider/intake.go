@@ -183,5 +183,8 @@ func (w *World) answer(v policy.Verdict) policy.Reply {
 // Examine judges a message for one account without storing it. The account
 // need not exist.
 func (p *Provider) Examine(ctx context.Context, a policy.Arrival, raw []byte) mailbox.Message {
-	return p.judge(ctx, a, []string{a.Rcpt}, raw, func(rows []mailbox.Message) { p.volume.tally(rows, true) })[0]
+	return p.judge(ctx, a, []string{a.Rcpt}, raw, func(rows []mailbox.Message) {
+		p.foresee(&rows[0].Evidence)
+		p.volume.tally(rows, true)
+	})[0]
 }

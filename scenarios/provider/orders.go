@@ -125,10 +125,7 @@ func senderDomain(e *smtpserver.Envelope) string {
 func (w *World) take(p policy.Phase, e *smtpserver.Envelope, accounts ...string) (policy.ReplyID, bool) {
 	w.orders.mu.Lock()
 	defer w.orders.mu.Unlock()
-	i := slices.IndexFunc(w.orders.list, func(o Order) bool {
-		return o.Phase == p && (!o.Peer.IsValid() || o.Peer == e.Peer.Unmap()) && (o.Domain == "" || within(senderDomain(e), o.Domain)) &&
-			(o.Account == "" || slices.Contains(accounts, o.Account))
-	})
+	i := w.orders.find(p, e, accounts...)
 	if i < 0 {
 		return "", false
 	}
@@ -140,4 +137,31 @@ func (w *World) take(p policy.Phase, e *smtpserver.Envelope, accounts ...string)
 		}
 	}
 	return id, true
+}
+
+// foresee tells the evidence which ordered reply a message would meet first, and
+// counts nothing.
+func (w *World) foresee(e *policy.Evidence) {
+	a := e.Arrival
+	if a.Channel == policy.ChannelPOP {
+		return
+	}
+	envelope := smtpserver.Envelope{Peer: a.Peer, HELO: a.HELO, From: a.MailFrom}
+	w.orders.mu.Lock()
+	defer w.orders.mu.Unlock()
+	for _, p := range policy.Phases() {
+		if i := w.orders.find(p, &envelope, e.Account.Address); i >= 0 {
+			e.Order, e.OrderedAt = w.orders.list[i].Reply, p
+			return
+		}
+	}
+}
+
+// find returns the place of the first order that holds; negative if there is
+// none. The caller holds the lock.
+func (o *orders) find(p policy.Phase, e *smtpserver.Envelope, accounts ...string) int {
+	return slices.IndexFunc(o.list, func(o Order) bool {
+		return o.Phase == p && (!o.Peer.IsValid() || o.Peer == e.Peer.Unmap()) && (o.Domain == "" || within(senderDomain(e), o.Domain)) &&
+			(o.Account == "" || slices.Contains(accounts, o.Account))
+	})
 }

@@ -126,6 +126,12 @@ func (w *World) Accounts() []string {
 	return list
 }
 
+// HasAccount reports whether mail to an address would get to an account.
+func (p *Provider) HasAccount(address string) bool {
+	_, ok := p.account(address)
+	return ok
+}
+
 // Mailboxes returns all accounts, sorted by address.
 func (w *World) Mailboxes() []policy.Account {
 	w.mu.Lock()

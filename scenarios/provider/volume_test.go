@@ -156,3 +156,39 @@ func TestDeclaredSender(t *testing.T) {
 		}
 	}
 }
+
+// TestForeseenOrder holds that to examine a message tells which ordered reply it
+// would meet first, and uses none up.
+func TestForeseenOrder(t *testing.T) {
+	t.Parallel()
+	p, err := New(Options{Clock: StandingClock(volumeStart)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.AddAccount("alice@gmail.test"); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Order{
+		{Reply: "unsolicited", Times: 1}, {Reply: "over-quota", Account: "Alice+news@gmail.test", Times: 1}, {Reply: "server-busy", Phase: policy.PhaseMail, Domain: "other.example"},
+	} {
+		if err := p.OrderReply(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, o := range []Order{{Reply: "no-such-reply"}, {Reply: "unsolicited", Times: -1}, {Reply: "over-quota", Account: "ghost@gmail.test"}, {Reply: "over-quota", Account: "x@elsewhere.test"}, {Reply: "server-busy", Domain: "a.example"}, {Reply: "unsolicited", Phase: policy.PhaseRcpt}} {
+		if err := p.OrderReply(o); err == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
+	a := policy.Arrival{Channel: policy.ChannelFile, Rcpt: "alice@gmail.test", MailFrom: "b@shop.example"}
+	for range 2 {
+		v := p.Examine(t.Context(), a, []byte("From: a@shop.example\r\n\r\n")).Verdict
+		if v.Decider != policy.OrderedReply || v.Phase != policy.PhaseRcpt || v.Reply.Enhanced != "4.2.2" {
+			t.Errorf("by %s at %s: %v", v.Decider, v.Phase, v.Reply)
+		}
+	}
+	if n := p.OrdersLeft(); n != 3 {
+		t.Errorf("%d orders are left", n)
+	}
+}
