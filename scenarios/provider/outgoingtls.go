@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -116,9 +115,10 @@ func tlsResult(use *tlsUse, invalid error) (result, problem string) {
 		name      x509.HostnameError
 		cert      x509.CertificateInvalidError
 		authority x509.UnknownAuthorityError
-		network   net.Error
 	)
 	switch {
+	case err == nil && use.state == nil:
+		return resultOther, "the session ended before TLS was begun"
 	case err == nil:
 		return "", ""
 	case errors.As(err, &name):
@@ -127,8 +127,6 @@ func tlsResult(use *tlsUse, invalid error) (result, problem string) {
 		return resultExpired, err.Error()
 	case errors.As(err, &cert), errors.As(err, &authority):
 		return resultNotTrusted, err.Error()
-	case errors.As(err, &network) && network.Timeout():
-		return resultOther, "the handshake took too long"
 	}
 	return resultOther, err.Error()
 }

@@ -36,7 +36,7 @@ type tlsUse struct {
 	asked    bool // The server has said whether it offers it.
 	offered  bool
 	state    *tls.ConnectionState // Nil unless the handshake succeeded.
-	err      error                // Why it did not.
+	err      error                // Why it did not, or the server could not be spoken with after it.
 }
 
 // errNoSTARTTLS is the end of a session that needs TLS with a server that has
@@ -71,9 +71,9 @@ func (r Reply) String() string {
 func Send(ctx context.Context, conn net.Conn, m Mail) (Reply, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	d := &dialogue{conn: conn, text: textproto.NewConn(conn)}
+	d := &dialogue{raw: conn, conn: conn, text: textproto.NewConn(conn)}
 	defer d.text.Close()
-	r, err := d.send(m)
+	r, err := d.send(ctx, m)
 	if ctx.Err() != nil {
 		return r, context.Cause(ctx)
 	}
@@ -82,6 +82,7 @@ func Send(ctx context.Context, conn net.Conn, m Mail) (Reply, error) {
 
 // dialogue is the client's side of an SMTP session.
 type dialogue struct {
+	raw  net.Conn // What it was begun over.
 	conn net.Conn
 	text *textproto.Conn
 	last Reply
@@ -90,8 +91,8 @@ type dialogue struct {
 // errRefused ends a dialogue after a reply that is a refusal.
 var errRefused = errors.New("refused")
 
-func (d *dialogue) send(m Mail) (Reply, error) {
-	err := d.session(m)
+func (d *dialogue) send(ctx context.Context, m Mail) (Reply, error) {
+	err := d.session(ctx, m)
 	if err != nil && !errors.Is(err, errRefused) {
 		return d.last, err
 	}
@@ -101,7 +102,7 @@ func (d *dialogue) send(m Mail) (Reply, error) {
 	return final, nil
 }
 
-func (d *dialogue) session(m Mail) error {
+func (d *dialogue) session(ctx context.Context, m Mail) error {
 	if err := d.read("", 220); err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (d *dialogue) session(m Mail) error {
 	if err := d.command("EHLO", 250, "EHLO %s", helo); err != nil {
 		return err
 	}
-	if err := d.startTLS(m, helo); err != nil {
+	if err := d.startTLS(ctx, m, helo); err != nil {
 		return err
 	}
 	if err := d.command("MAIL", 250, "MAIL FROM:<%s>", m.From); err != nil {
@@ -133,28 +134,59 @@ func (d *dialogue) session(m Mail) error {
 }
 
 // startTLS goes over to TLS, as the mail wants it.
-func (d *dialogue) startTLS(m Mail, helo string) error {
+func (d *dialogue) startTLS(ctx context.Context, m Mail, helo string) error {
 	if m.TLS == nil {
 		return nil
 	}
-	use := m.use
-	if use == nil {
-		use = &tlsUse{}
-		if err := d.command("STARTTLS", 220, "STARTTLS"); err != nil {
-			return err
-		}
-	} else if err := d.askTLS(use); err != nil || !use.offered {
+	if m.use != nil {
+		return d.tryTLS(ctx, m, helo)
+	}
+	if err := d.command("STARTTLS", 220, "STARTTLS"); err != nil {
 		return err
 	}
-	secured := tls.Client(d.conn, m.TLS)
-	if use.err = secured.Handshake(); use.err != nil {
-		return use.err
+	_, err := d.secure(m.TLS, helo)
+	return err
+}
+
+// tlsTime bounds the way into TLS, in real time: who hangs there leaves time to
+// be tried without.
+const tlsTime = 10 * time.Second
+
+// errTLSTime is the end of a way into TLS that takes longer.
+var errTLSTime = errors.New("the server took too long to begin TLS")
+
+// tryTLS goes over to TLS if the server offers it, and notes how that went. It
+// has succeeded when the server has answered in it: that it refuses what it was
+// shown in the handshake comes only then in TLS 1.3.
+func (d *dialogue) tryTLS(ctx context.Context, m Mail, helo string) error {
+	timed, cancel := context.WithTimeoutCause(ctx, tlsTime, errTLSTime)
+	defer cancel()
+	stop := context.AfterFunc(timed, func() { _ = d.raw.SetDeadline(time.Unix(1, 0)) })
+	err := d.askTLS(m.use)
+	if err == nil && m.use.offered {
+		var state tls.ConnectionState
+		if state, err = d.secure(m.TLS, helo); err == nil || errors.Is(err, errRefused) {
+			m.use.state = &state
+		}
 	}
-	state := secured.ConnectionState()
-	use.state = &state
+	if !stop() {
+		err = context.Cause(timed)
+	}
+	if err != nil && !errors.Is(err, errRefused) && !errors.Is(err, errNoSTARTTLS) {
+		m.use.state, m.use.err = nil, err
+	}
+	return err
+}
+
+// secure makes the handshake and says EHLO again.
+func (d *dialogue) secure(config *tls.Config, helo string) (tls.ConnectionState, error) {
+	secured := tls.Client(d.conn, config)
+	if err := secured.Handshake(); err != nil {
+		return tls.ConnectionState{}, err
+	}
 	d.conn = secured
 	d.text = textproto.NewConn(d.conn)
-	return d.command("EHLO", 250, "EHLO %s", helo)
+	return secured.ConnectionState(), d.command("EHLO", 250, "EHLO %s", helo)
 }
 
 // askTLS asks for TLS if the server offers it. One that then refuses does not.
