@@ -338,7 +338,11 @@ type DMARC struct {
 	Record       string `json:"record,omitempty"`
 	// Policy is the policy that applies to Domain: p, sp or np; "none",
 	// "quarantine", "reject", or empty without a record.
-	Policy          string `json:"policy,omitempty"`
+	Policy string `json:"policy,omitempty"`
+	// Applied is the tag that Policy comes from, before t=y: "p", "sp" or "np".
+	// It is empty without a policy, and where none is what a broken record is
+	// treated as.
+	Applied         string `json:"applied,omitempty"`
 	Published       string `json:"published,omitempty"`       // p=
 	SubdomainPolicy string `json:"subdomainPolicy,omitempty"` // sp= or, in default, p=.
 	Testing         bool   `json:"testing,omitempty"`         // t=y

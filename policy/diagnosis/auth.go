@@ -178,15 +178,15 @@ const timeFormat = "2006-01-02T15:04:05Z07:00"
 type DMARC struct {
 	policy.DMARC
 	Summary string `json:"summary"` // Why it passes or fails.
-	// Applied says why Policy is the one that applies.
-	Applied string `json:"applied,omitempty"`
+	// Why says why Policy is the one that applies.
+	Why string `json:"why,omitempty"`
 	// Found says how the organisational domain was found.
 	Found string `json:"found,omitempty"`
 }
 
 func diagnoseDMARC(a policy.Authentication) DMARC {
 	d := a.DMARC
-	out := DMARC{DMARC: d, Applied: appliedPolicy(d)}
+	out := DMARC{DMARC: d, Why: appliedPolicy(d)}
 	out.Domain, out.OrgDomain, out.PolicyDomain = clip(d.Domain), clip(d.OrgDomain), clip(d.PolicyDomain)
 	out.Record, out.Problem = clip(d.Record), clip(d.Problem)
 	switch d.Discovery {

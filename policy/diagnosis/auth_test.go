@@ -50,7 +50,7 @@ func TestAppliedPolicy(t *testing.T) {
 	} {
 		c := goodCase()
 		c.Evidence.Auth.DMARC = tt.dmarc
-		if got := diagnosis.Diagnose(c).DMARC.Applied; got != tt.want {
+		if got := diagnosis.Diagnose(c).DMARC.Why; got != tt.want {
 			t.Errorf("%+v: %s", tt.dmarc, got)
 		}
 	}

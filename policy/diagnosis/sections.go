@@ -113,7 +113,7 @@ func (d Diagnosis) viewDMARC() section {
 	s.row("policy domain", r.PolicyDomain)
 	s.row("record", r.Record)
 	if r.Policy != "" {
-		s.row("policy", r.Policy+" ("+r.Applied+")")
+		s.row("policy", r.Policy+" ("+r.Why+")")
 	}
 	s.row("SPF", d.alignedText(r.SPFAligned, d.SPF.SPF.Result == policy.AuthPass))
 	s.row("DKIM", d.alignedText(r.DKIMAligned, d.passesDKIM()))

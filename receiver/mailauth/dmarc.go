@@ -61,7 +61,7 @@ func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF
 	if a.domain != author && a.record.np != "" {
 		exists, err = d.exists(ctx, author)
 	}
-	r.Policy = a.record.policyFor(a.domain == author, exists)
+	r.Policy, r.Applied = a.record.policyFor(a.domain == author, exists)
 	r.Published, r.SubdomainPolicy = a.record.p, a.record.p
 	if a.record.sp != "" {
 		r.SubdomainPolicy = a.record.sp
@@ -71,7 +71,7 @@ func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF
 	r.Result = d.align(ctx, &r, spf, dkim)
 	if r.Result == policy.AuthFail && err != nil {
 		// Which policy applies is not known.
-		r.Result, r.Policy, r.Problem = dnsResult(err), "", err.Error()
+		r.Result, r.Policy, r.Applied, r.Problem = dnsResult(err), "", "", err.Error()
 	}
 	return r
 }

@@ -145,6 +145,33 @@ a.dnsnp.example FAULT servfail
 	}
 }
 
+// TestAppliedTag holds which tag of a record the policy is said to come from.
+func TestAppliedTag(t *testing.T) {
+	t.Parallel()
+	r := resolver(t, `
+_dmarc.all.example TXT "v=DMARC1; p=reject; sp=quarantine; np=none"
+_dmarc.same.example TXT "v=DMARC1; p=none; sp=none; np=none; t=y"
+_dmarc.p.example TXT "v=DMARC1; p=reject"
+_dmarc.broken.example TXT "v=DMARC1; p=reject; sp=bogus; rua=mailto:r@broken.example"
+_dmarc.silent.example TXT "v=DMARC1; p=reject; sp=bogus"
+mail.all.example A 192.0.2.1
+mail.same.example A 192.0.2.1
+mail.p.example A 192.0.2.1
+`)
+	for author, want := range map[string]string{
+		"all.example": "reject p", "mail.all.example": "quarantine sp", "gone.all.example": "none np",
+		"same.example": "none p", "mail.same.example": "none sp", "gone.same.example": "none np",
+		"p.example": "reject p", "mail.p.example": "reject p", "gone.p.example": "reject p",
+		"broken.example": "none ", "mail.broken.example": "none ", "silent.example": " ", "nowhere.example": " ",
+	} {
+		d := discoverer{res: r}
+		got := d.evaluate(context.Background(), author, policy.SPF{}, nil)
+		if text := got.Policy + " " + got.Applied; text != want {
+			t.Errorf("%s: got %q, want %q", author, text, want)
+		}
+	}
+}
+
 // TestExists asks a resolver that does not tell a name that does not exist from
 // one without such records.
 func TestExists(t *testing.T) {

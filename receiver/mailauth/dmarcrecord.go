@@ -15,6 +15,7 @@ type dmarcRecord struct {
 	// p is none, quarantine or reject; none too if usable is only by rua=.
 	p, sp, np  string // sp and np are empty if absent.
 	usable     bool   // It asks for processing (RFC 9989 4.10.1).
+	invalid    bool   // What it asks for cannot be read: p is none instead.
 	psd        string // "y", "n" or "u".
 	testing    bool   // t=y
 	strictDKIM bool
@@ -66,10 +67,10 @@ func parseDMARC(text string, standard Standard) (r dmarcRecord, ok bool) {
 	case okP && okSP && okNP && p != "":
 		r.p, r.sp, r.np, r.usable = p, sp, np, true
 	case hasReportURI(rua):
-		r.p, r.usable = "none", true
+		r.p, r.usable, r.invalid = "none", true, true
 		r.note(problem + ": treated as p=none")
 	default:
-		r.p = "none"
+		r.p, r.invalid = "none", true
 		r.note(problem + ", and there is no rua=: no policy")
 	}
 	r.strictDKIM = r.choice(tags, "adkim", "r", "s") == "s"
@@ -171,23 +172,26 @@ func hasReportURI(rua string) bool {
 	return false
 }
 
-// policyFor returns the policy for a domain: p= for the record's own, sp= or,
-// if it does not exist, np= for one below it (RFC 9989 4.10.1). t=y lowers it
-// one step (4.7).
-func (r dmarcRecord) policyFor(own, exists bool) string {
-	policy := r.p
+// policyFor returns the policy for a domain and the tag that it comes from: p=
+// for the record's own, sp= or, if it does not exist, np= for one below it (RFC
+// 9989 4.10.1). t=y lowers it one step (4.7). The tag is empty where the record
+// is only treated as asking for none.
+func (r dmarcRecord) policyFor(own, exists bool) (policy, tag string) {
+	policy, tag = r.p, "p"
 	switch {
+	case r.invalid:
+		tag = ""
 	case own:
 	case !exists && r.np != "":
-		policy = r.np
+		policy, tag = r.np, "np"
 	case r.sp != "":
-		policy = r.sp
+		policy, tag = r.sp, "sp"
 	}
-	if !r.testing {
-		return policy
+	switch {
+	case !r.testing:
+		return policy, tag
+	case policy == "reject":
+		return "quarantine", tag
 	}
-	if policy == "reject" {
-		return "quarantine"
-	}
-	return "none"
+	return "none", tag
 }

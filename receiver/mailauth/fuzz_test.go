@@ -69,7 +69,7 @@ func FuzzDMARCRecord(f *testing.F) {
 		}
 		for _, own := range []bool{true, false} {
 			for _, exists := range []bool{true, false} {
-				switch p := r.policyFor(own, exists); p {
+				switch p, _ := r.policyFor(own, exists); p {
 				case "none", "quarantine":
 				case "reject":
 					if r.testing {

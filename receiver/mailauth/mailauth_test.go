@@ -50,7 +50,7 @@ func TestAuthenticate(t *testing.T) {
 		DKIM: []policy.DKIM{{Result: policy.AuthPass, Domain: "shop.example", OrgDomain: "shop.example", AUID: "@shop.example", Selector: "s1",
 			Algorithm: "rsa-sha256", KeyBits: 2048, Headers: []string{"from", "to", "subject", "from"}}},
 		DMARC: policy.DMARC{Result: policy.AuthPass, Domain: "shop.example", OrgDomain: "shop.example", Discovery: "treewalk", Standard: "rfc9989",
-			PolicyDomain: "shop.example", Record: "v=DMARC1; p=reject", Policy: "reject", Published: "reject", SubdomainPolicy: "reject",
+			PolicyDomain: "shop.example", Record: "v=DMARC1; p=reject", Policy: "reject", Applied: "p", Published: "reject", SubdomainPolicy: "reject",
 			SPFAligned: true, DKIMAligned: true},
 		ReverseDNS: policy.ReverseDNS{Result: policy.AuthPass, Names: []string{"mail.shop.example"}, Name: "mail.shop.example"},
 		ARC:        policy.ARC{Result: policy.AuthNone},
