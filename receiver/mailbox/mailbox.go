@@ -155,6 +155,9 @@ type TLSSession struct {
 	Result  string    `json:"result,omitempty"`
 	Problem string    `json:"problem,omitempty"` // The same for people.
 	Policy  TLSPolicy `json:"policy"`
+	// Unfetched is the host of an MTA-STS policy that requests do not go to; the
+	// session was held as if there were none.
+	Unfetched string `json:"unfetched,omitempty"`
 }
 
 // TLSPolicy is what a domain asks of TLS for mail to it.

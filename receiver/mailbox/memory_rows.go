@@ -15,8 +15,9 @@ const (
 
 // rows are the newest rows of one kind, in the order of their first storing.
 type rows[T any] struct {
-	list  []T
-	bytes int64
+	list    []T
+	bytes   int64
+	evicted int64 // How many were forgotten.
 }
 
 // put stores a row, or replaces the one that same finds, and forgets the oldest
@@ -32,6 +33,7 @@ func (r *rows[T]) put(row T, same func(T) bool, size func(T) int64) {
 	for len(r.list) > maxRows || r.bytes > maxRowBytes && len(r.list) > 1 {
 		r.bytes -= size(r.list[0])
 		r.list = slices.Delete(r.list, 0, 1)
+		r.evicted++
 	}
 }
 
@@ -54,6 +56,16 @@ func (m *Memory) Outgoing(_ context.Context, world string) ([]Outgoing, error) {
 		return slices.Clone(w.outgoing.list), nil
 	}
 	return nil, nil
+}
+
+// EvictedOutgoing implements [Store].
+func (m *Memory) EvictedOutgoing(_ context.Context, world string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w := m.worlds[world]; w != nil {
+		return w.outgoing.evicted, nil
+	}
+	return 0, nil
 }
 
 // PutAccess implements [Store].

@@ -131,6 +131,11 @@ func TestRowsAreBounded(t *testing.T) {
 			t.Errorf("%d rows, from %s to %s", len(ids), ids[0], ids[len(ids)-1])
 		}
 	}
+	for world, want := range map[string]int64{"v": 0, "w": 1, "none": 0} {
+		if n, err := m.EvictedOutgoing(t.Context(), world); n != want || err != nil {
+			t.Errorf("%s has forgotten %d mails, %v", world, n, err)
+		}
+	}
 	if got := outgoingIDs(t, m, "v") + accessIDs(t, m, "v"); got != "1:1:" {
 		t.Errorf("the other world has %q", got)
 	}

@@ -84,6 +84,9 @@ type Store interface {
 	PutOutgoing(ctx context.Context, o Outgoing) error
 	// Outgoing returns the outgoing mail of a world, oldest first.
 	Outgoing(ctx context.Context, world string) ([]Outgoing, error)
+	// EvictedOutgoing returns how many outgoing mails of the world were
+	// forgotten.
+	EvictedOutgoing(ctx context.Context, world string) (int64, error)
 	// PutAccess stores a session, or replaces the one of its ID. A store may
 	// forget the oldest ones.
 	PutAccess(ctx context.Context, a Access) error
