@@ -28,6 +28,9 @@ type Aggregate struct {
 	RUA []string
 	// Error is what was wrong with the record.
 	Error string
+	// Older is how many reports of earlier days, or of another policy of a day,
+	// were left out.
+	Older int
 	// place is that among the policies of its domain and day, from 0.
 	place int
 }
@@ -128,7 +131,11 @@ func Aggregates(rows []mailbox.Message, q Query, form Form) []Aggregate {
 		}
 		a.Records[n].Count++
 	}
-	return newest(list)
+	kept := newest(list)
+	if len(kept) > 0 {
+		kept[0].Older = len(list) - len(kept)
+	}
+	return kept
 }
 
 // fields is all that a record says but the count, quoted, so that records are
@@ -312,17 +319,13 @@ func asksFor(d policy.DMARC) Disposition {
 		return Disposition(d.Policy)
 	}
 	record, _ := mailauth.ParseDMARC(d.Record)
-	if d.Domain == d.PolicyDomain {
-		return Disposition(record.P)
+	switch d.Applied {
+	case "sp":
+		return Disposition(record.SP)
+	case "np":
+		return Disposition(record.NP)
 	}
-	// Whether the domain exists was found out when the mail came, and shows in the
-	// policy, which is one step lower than what applied.
-	for _, p := range []string{record.SP, record.NP} {
-		if lowered := map[string]string{"reject": "quarantine", "quarantine": "none", "none": "none"}[p]; lowered == d.Policy {
-			return Disposition(p)
-		}
-	}
-	return Disposition(d.Policy)
+	return Disposition(record.P)
 }
 
 // guidelines are the details of status codes with which senders are refused who

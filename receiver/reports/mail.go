@@ -23,7 +23,7 @@ type Mail struct {
 
 // File returns an aggregate report, packed.
 func (a Aggregate) File(r Reporter) (File, error) {
-	f := File{Kind: KindDMARC, Form: r.Form, Domain: a.Domain, Window: a.Window, Records: len(a.Records), Messages: a.Messages}
+	f := File{Kind: KindDMARC, Form: r.Form, Domain: a.Domain, Window: a.Window, Records: len(a.Records), Messages: a.Messages, Notes: left(a.Older)}
 	for _, rec := range a.Records {
 		if !rec.DKIM && !rec.SPF {
 			f.Failures += rec.Count

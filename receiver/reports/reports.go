@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,16 +33,17 @@ const (
 	KindDMARC Kind = "dmarc" // A DMARC aggregate report.
 	KindTLS   Kind = "tls"   // An SMTP TLS report.
 	KindMail  Kind = "mail"  // The mail that brings a report.
+	KindZone  Kind = "zone"  // DNS records by which such mails are authenticated.
 )
 
-// File is a report, or the mail that brings one.
+// File is a report, the mail that brings one, or what DNS has to have for that.
 type File struct {
 	Name    string `json:"name"` // Without folders; the same whenever the same report is made again.
 	Type    string `json:"type"` // Media type.
 	Content []byte `json:"content"`
 	Kind    Kind   `json:"kind"`
 	Form    Form   `json:"form"`
-	Domain  string `json:"domain"` // What it is about: the policy domain.
+	Domain  string `json:"domain"` // What it is about: the policy domain. Of a zone, that of the mails.
 	Window
 	// Records is how many records or policies a report has, Messages how many
 	// messages or TLS sessions they count, Failures how many of these failed.
@@ -54,6 +56,25 @@ type File struct {
 	// Notes say what should be known of a report, such as why it goes to nobody.
 	Notes []string `json:"notes,omitempty"`
 }
+
+// Zone returns DNS records of a reporter as a file: TXT records, by the names
+// that have them.
+func Zone(r Reporter, records [][2]string) File {
+	const maxString = 255 // RFC 1035 3.3.
+	var b strings.Builder
+	b.WriteString(zoneStart + r.Domain + "\n")
+	for _, rec := range records {
+		b.WriteString(rec[0] + ". TXT")
+		for text := range slices.Chunk([]byte(rec[1]), maxString) {
+			fmt.Fprintf(&b, " %q", text)
+		}
+		b.WriteString("\n")
+	}
+	return File{Name: r.Domain + ".zone", Type: "text/dns", Content: []byte(b.String()), Kind: KindZone, Form: r.Form, Domain: r.Domain}
+}
+
+// zoneStart is how the first line of a zone begins.
+const zoneStart = "; What lets the mails of reports pass DMARC that are from "
 
 // Window is the time that a report is about: a day of UTC.
 type Window struct {
@@ -85,6 +106,14 @@ const MaxReports = 366
 // newest leaves out the oldest of a list beyond MaxReports.
 func newest[T any](list []T) []T { return list[max(0, len(list)-MaxReports):] }
 
+// left notes reports that were left out, on the oldest one that was kept.
+func left(older int) []string {
+	if older == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d older reports are left out, since at most %d are made at once: ask for them by their day", older, MaxReports)}
+}
+
 // NoTrafficError says that there is nothing to report on a domain.
 type NoTrafficError struct {
 	Domain string
@@ -92,7 +121,12 @@ type NoTrafficError struct {
 	// Elsewhere are the policy domains whose reports tell of mail from the
 	// domain, if it has no policy of its own.
 	Elsewhere []string
+	// Pending says that there is mail on its way, which is not counted.
+	Pending bool
 }
+
+// PendingNote says that mail was not waited for any longer.
+const PendingNote = "mail that is still on its way is not counted"
 
 // Error implements error.
 func (e *NoTrafficError) Error() string {
@@ -103,6 +137,9 @@ func (e *NoTrafficError) Error() string {
 	text += ": no mail came for which it has the DMARC policy, and no mail went to it"
 	if len(e.Elsewhere) > 0 {
 		text += "; mail from it is told of in the reports on " + strings.Join(e.Elsewhere, ", ")
+	}
+	if e.Pending {
+		text += "; " + PendingNote
 	}
 	return text
 }

@@ -295,8 +295,14 @@ func TestDispositions(t *testing.T) {
 		{"quarantine in test", row(published("v=DMARC1; p=quarantine; t=y", "none"), failing("dmarc-fail-none")), "none", "policy_test_mode"},
 		{"none in test", row(published("v=DMARC1; p=none; t=y", "none"), failing("dmarc-fail-none")), "none", ""},
 		{"np in test", row(published("v=DMARC1; p=none; sp=none; np=reject; t=y", "quarantine"), failing("dmarc-quarantine"), func(m *mailbox.Message) {
-			m.Evidence.Auth.DMARC.Domain = "x.shop.example"
+			m.Evidence.Auth.DMARC.Domain, m.Evidence.Auth.DMARC.Applied = "x.shop.example", "np"
 		}), "quarantine", "policy_test_mode"},
+		{"np in test, beside a lower sp", row(published("v=DMARC1; p=reject; sp=none; np=quarantine; t=y", "none"), failing("dmarc-fail-none"), func(m *mailbox.Message) {
+			m.Evidence.Auth.DMARC.Domain, m.Evidence.Auth.DMARC.Applied = "x.shop.example", "np"
+		}), "none", "policy_test_mode"},
+		{"sp in test", row(published("v=DMARC1; p=reject; sp=none; np=quarantine; t=y", "none"), failing("dmarc-fail-none"), func(m *mailbox.Message) {
+			m.Evidence.Auth.DMARC.Domain, m.Evidence.Auth.DMARC.Applied = "x.shop.example", "sp"
+		}), "none", ""},
 		{"advice", row(failing("dmarc-reject"), func(m *mailbox.Message) { m.Verdict.Findings[0].Advice = true }), "none", "local_policy: DMARC fails"},
 		{"sender requirement", row(refused("x", 550, "5.7.25")), "pass", "local_policy: Sender requirement failed: 550-5.7.25"},
 		{"sender requirement for a time", row(published("v=DMARC1; p=none", "none"), refused("x", 421, "4.7.32")), "none", "local_policy: Sender requirement failed: 421-4.7.32"},
@@ -367,6 +373,9 @@ func TestManyDays(t *testing.T) {
 	list := reports.Aggregates(numbered(rows...), query(), reports.Google)
 	if len(list) != reports.MaxReports || list[0].Window != reports.Day(day().AddDate(0, 0, 10)) {
 		t.Errorf("%d reports, from %s", len(list), list[0].Begin)
+	}
+	if f, err := list[0].File(reports.AsGoogle()); err != nil || !slices.Equal(f.Notes, []string{"10 older reports are left out, since at most 366 are made at once: ask for them by their day"}) {
+		t.Errorf("%q, %v", f.Notes, err)
 	}
 }
 

@@ -20,6 +20,21 @@ type TLS struct {
 	Domain string
 	Window
 	Policies []TLSPolicy
+	// Unfetched are the hosts whose MTA-STS policy was not asked for, because
+	// requests do not go there.
+	Unfetched []string
+	// Older is how many reports of earlier days were left out.
+	Older int
+	// found are places in Policies, counted those in the failures of each.
+	found   map[string]int
+	counted map[tlsKey]int
+}
+
+// tlsKey is what failures are told apart by: that of a policy, and all but the
+// count.
+type tlsKey struct {
+	policy int
+	TLSFailure
 }
 
 // TLSPolicy is how sessions went under one policy.
@@ -52,6 +67,7 @@ func (p TLSPolicy) failed() int {
 // have been, by day and policy.
 func TLSReports(rows []mailbox.Outgoing, q Query) []TLS {
 	var list []TLS
+	days := map[Window]int{} // Places in list.
 	for _, row := range rows {
 		if message.DomainOf(row.To) != q.Domain {
 			continue
@@ -61,10 +77,11 @@ func TLSReports(rows []mailbox.Outgoing, q Query) []TLS {
 			if !q.wants(w) {
 				continue
 			}
-			i := slices.IndexFunc(list, func(t TLS) bool { return t.Window == w })
-			if i < 0 {
+			i, ok := days[w]
+			if !ok {
 				i = len(list)
-				list = append(list, TLS{Domain: q.Domain, Window: w})
+				days[w] = i
+				list = append(list, TLS{Domain: q.Domain, Window: w, found: map[string]int{}, counted: map[tlsKey]int{}})
 			}
 			list[i].count(s)
 		}
@@ -72,25 +89,34 @@ func TLSReports(rows []mailbox.Outgoing, q Query) []TLS {
 	// A mail that was tried for long has sessions on days after those of mails
 	// that were sent later.
 	slices.SortStableFunc(list, func(a, b TLS) int { return a.Begin.Compare(b.Begin) })
-	return newest(list)
+	kept := newest(list)
+	if len(kept) > 0 {
+		kept[0].Older = len(list) - len(kept)
+	}
+	return kept
 }
 
 func (t *TLS) count(s mailbox.TLSSession) {
-	same := func(p TLSPolicy) bool { return p.Type == s.Policy.Type && slices.Equal(p.Lines, s.Policy.Lines) }
-	i := slices.IndexFunc(t.Policies, same)
-	if i < 0 {
-		i = len(t.Policies)
+	if s.Unfetched != "" && !slices.Contains(t.Unfetched, s.Unfetched) {
+		t.Unfetched = append(t.Unfetched, s.Unfetched)
+	}
+	key := strings.Join(append([]string{s.Policy.Type}, s.Policy.Lines...), "\n") // No line has a line break.
+	at, ok := t.found[key]
+	if !ok {
+		at = len(t.Policies)
+		t.found[key] = at
 		t.Policies = append(t.Policies, TLSPolicy{TLSPolicy: s.Policy})
 	}
-	p := &t.Policies[i]
+	p := &t.Policies[at]
 	if s.Result == "" {
 		p.Successes++
 		return
 	}
 	f := TLSFailure{Result: s.Result, From: s.From, Host: s.Host, Addr: s.Addr, Problem: clip(s.Problem)}
-	i = slices.IndexFunc(p.Failures, func(g TLSFailure) bool { g.Count = 0; return g == f })
-	if i < 0 {
+	i, ok := t.counted[tlsKey{at, f}]
+	if !ok {
 		i = len(p.Failures)
+		t.counted[tlsKey{at, f}] = i
 		p.Failures = append(p.Failures, f)
 	}
 	p.Failures[i].Count++
@@ -161,7 +187,14 @@ func (t TLS) JSON(r Reporter) ([]byte, error) {
 func (t TLS) File(r Reporter) (File, error) {
 	f := File{
 		Name: r.stem(t.Domain, t.Window) + "!001.json.gz", Type: "application/tlsrpt+gzip",
-		Kind: KindTLS, Form: r.Form, Domain: t.Domain, Window: t.Window, Records: len(t.Policies),
+		Kind: KindTLS, Form: r.Form, Domain: t.Domain, Window: t.Window, Records: len(t.Policies), Notes: left(t.Older),
+	}
+	if r.Form == RFC9990 {
+		// Who has the same name in both forms needs another one here.
+		f.Name = r.stem(t.Domain, t.Window) + "!" + t.id(r) + ".json.gz"
+	}
+	for _, host := range t.Unfetched {
+		f.Notes = append(f.Notes, "the policy at "+host+" was not fetched, so there is none here: route "+host+" to where it is")
 	}
 	for _, p := range t.Policies {
 		f.Messages += p.Successes + p.failed()
@@ -175,10 +208,13 @@ func (t TLS) File(r Reporter) (File, error) {
 	return f, err
 }
 
+// id is the number of the report.
+func (t TLS) id(r Reporter) string { return r.id("tls", t.Domain, fmt.Sprint(t.key())) }
+
 // Mail returns the mail that brings the report to some mailboxes, as it is sent
 // at a time of the provider's clock.
 func (t TLS) Mail(r Reporter, f File, to []string, at time.Time) Mail {
-	id := r.id("tls", t.Domain, fmt.Sprint(t.key()))
+	id := t.id(r)
 	m := Mail{
 		From: r.tlsFrom(), To: to,
 		Signed: []string{"To", "From", "Subject", "Message-ID", "TLS-Report-Submitter", "TLS-Report-Domain", "Date", "MIME-Version", "Content-Type", "From"},

@@ -3,12 +3,14 @@ package reports_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/receiver/dnszone"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 	"github.com/doppelbox/doppelbox/receiver/reports"
 )
@@ -34,7 +36,8 @@ func TestTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := unpack(t, f); !bytes.Equal(got, text) || f.Messages != 7 || f.Failures != 4 || f.Records != 2 || f.Type != "application/tlsrpt+gzip" ||
-			f.Name != r.Domain+"!shop.example!1768435200!1768521599!001.json.gz" {
+			!strings.HasPrefix(f.Name, r.Domain+"!shop.example!1768435200!1768521599!") || !strings.HasSuffix(f.Name, ".json.gz") ||
+			strings.Contains(f.Name, "!001.") != (r.Form == reports.Google) {
 			t.Errorf("packed it is %+v", f)
 		}
 	}
@@ -183,5 +186,56 @@ func TestMails(t *testing.T) {
 				t.Error("the report in it is another one")
 			}
 		})
+	}
+}
+
+// Sessions that differ in anything are told of apart, in time that grows with
+// their number alone.
+func TestTLSManyFailures(t *testing.T) {
+	t.Parallel()
+	const many = 50_000
+	sessions := make([]mailbox.TLSSession, 0, 2*many)
+	for i := range 2 * many {
+		sessions = append(sessions, session("validation-failure", fmt.Sprint(i%many)))
+	}
+	p := reports.TLSReports([]mailbox.Outgoing{{To: "x@shop.example", Sessions: sessions}}, query())[0].Policies[0]
+	if len(p.Failures) != many || p.Failures[7].Count != 2 || p.Failures[7].Problem != "7" {
+		t.Errorf("%d failures, one is %+v", len(p.Failures), p.Failures[7])
+	}
+}
+
+// What is left out is said.
+func TestTLSNotes(t *testing.T) {
+	t.Parallel()
+	var sessions []mailbox.TLSSession
+	for i := range reports.MaxReports + 2 {
+		s := session("", "")
+		s.At, s.Unfetched = day().AddDate(0, 0, i), "mta-sts.shop.example"
+		sessions = append(sessions, s, s)
+	}
+	list := reports.TLSReports([]mailbox.Outgoing{{To: "x@shop.example", Sessions: sessions}}, query())
+	unfetched := "the policy at mta-sts.shop.example was not fetched, so there is none here: route mta-sts.shop.example to where it is"
+	for i, want := range [][]string{{"2 older reports are left out, since at most 366 are made at once: ask for them by their day", unfetched}, {unfetched}} {
+		if f, err := list[i].File(reports.AsGoogle()); err != nil || !slices.Equal(f.Notes, want) {
+			t.Errorf("%q, %v", f.Notes, err)
+		}
+	}
+}
+
+// Long records are cut as zone files have to have them, and loaded as they were.
+func TestZone(t *testing.T) {
+	t.Parallel()
+	long := "v=DKIM1; p=" + strings.Repeat("x", 600)
+	f := reports.Zone(reports.AsGoogle(), [][2]string{{"s._domainkey.google.com", long}, {"_dmarc.google.com", "v=DMARC1; p=none"}})
+	if f.Name != "google.com.zone" || f.Kind != reports.KindZone || !strings.HasPrefix(string(f.Content), "; ") {
+		t.Errorf("%+v", f)
+	}
+	z := dnszone.New()
+	if errs := z.Load(f.Name, string(f.Content)); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	texts, err := dnszone.NewResolver(z, dnszone.Options{}).LookupTXT(t.Context(), "s._domainkey.google.com")
+	if err != nil || !slices.Equal(texts, []string{long}) || strings.Contains(string(f.Content), strings.Repeat("x", 256)) {
+		t.Errorf("%q, %v", texts, err)
 	}
 }
