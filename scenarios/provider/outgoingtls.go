@@ -33,6 +33,7 @@ func (w *World) hand(ctx context.Context, p *Provider, out way, m Mail) (Reply, 
 	asks := w.asksTLS(ctx, out.domain)
 	s := &mailbox.TLSSession{
 		At: w.clock.Now(), From: p.outgoingAddress(), Host: out.host, Policy: asks.TLSPolicy, Result: asks.result, Problem: asks.problem,
+		Unfetched: asks.unfetched,
 	}
 	if asks.policy != nil && !asks.policy.Permits(out.host) {
 		s.Result, s.Problem = resultOther, fmt.Sprintf("the policy does not name the MX host %s", out.host)

@@ -77,7 +77,8 @@ func TestTLSSessions(t *testing.T) {
 		{"none", record, service(sts("none", "mx.acme.test")), "", true, true, plain, "", ""},
 		{"no record", "", service(sts("enforce", "mail.acme.test")), "", true, true, plain, "", ""},
 
-		{"policy nowhere", record, nil, "", true, true, "sts", "sts-policy-fetch-error", "neither routed"},
+		{"policy host not routed", record, nil, "", true, true, plain, "", ""},
+		{"policy host not routed, unknown authority", record, nil, provider.SinkTLSUntrusted, true, true, plain, "certificate-not-trusted", "unknown authority"},
 		{"policy not found", record, &provider.Service{URL: stsURL, Statuses: []int{404}}, "", true, true, "sts", "sts-policy-fetch-error", "answered 404"},
 		{"policy elsewhere", record, &provider.Service{URL: stsURL, Statuses: []int{301}, Header: http.Header{"Location": {"/x"}}}, "", true, true, "sts", "sts-policy-fetch-error", "answered 301"},
 		{"policy never comes", record, &provider.Service{URL: stsURL, Fail: provider.FailTimeout}, "", true, true, "sts", "sts-policy-fetch-error", ""},
@@ -106,6 +107,9 @@ func TestTLSSessions(t *testing.T) {
 			if (o.State == mailbox.OutgoingSent) != tt.sent || !tt.sent && o.State != mailbox.OutgoingPending || s.Policy.Type != tt.policy ||
 				s.Result != tt.result || !strings.Contains(s.Problem, tt.problem) || (s.TLS == "TLS1_3") != tt.tls {
 				t.Errorf("%s (%s), session %+v", o.State, o.Problem, s)
+			}
+			if notRouted := strings.HasPrefix(tt.name, "policy host not routed"); notRouted != (s.Unfetched == "mta-sts.acme.test") {
+				t.Errorf("not fetched from %q", s.Unfetched)
 			}
 			if !s.At.Equal(start()) || s.From.String() != "198.18.0.1" || s.Addr.IsValid() || s.Host == "" {
 				t.Errorf("session %+v", s)

@@ -43,6 +43,8 @@ type asked struct {
 	policy *mtasts.Policy // Nil without one.
 	// result and problem say why there is none, though the domain has a record.
 	result, problem string
+	// unfetched is the host that has it, if requests do not go there.
+	unfetched string
 }
 
 func (a asked) enforced() bool { return a.policy != nil && a.policy.Mode == mtasts.Enforce }
@@ -68,6 +70,12 @@ func (w *World) asksTLS(ctx context.Context, domain string) asked {
 		if ok {
 			return known.asked(true)
 		}
+		if errors.Is(err, errUnfetched) {
+			// That is nothing that the domain does wrong, and nothing is known of it.
+			a := known.asked(false)
+			a.unfetched = mtasts.Host(domain)
+			return a
+		}
 		return asked{TLSPolicy: mailbox.TLSPolicy{Type: policySTS}, result: result, problem: err.Error()}
 	}
 	known = stsPolicy{Policy: fetched, id: id, until: w.clock.Now().Add(fetched.MaxAge)}
@@ -84,6 +92,10 @@ func (p stsPolicy) asked(known bool) asked {
 	}
 	return asked{TLSPolicy: mailbox.TLSPolicy{Type: policySTS, Lines: p.Lines, Hosts: p.Hosts}, policy: &p.Policy}
 }
+
+// errUnfetched is the error of a policy to whose host the guard lets no request
+// go.
+var errUnfetched = errors.New("the policy was not asked for")
 
 // stsTime bounds the fetch of a policy, in real time; a mail waits for it.
 const stsTime = 20 * time.Second
@@ -113,6 +125,8 @@ func (w *World) fetchSTS(ctx context.Context, domain string) (mtasts.Policy, str
 	}
 	switch got.Reason {
 	case "":
+	case dispatcher.ReasonHostNotRouted, dispatcher.ReasonAddressRefused:
+		return mtasts.Policy{}, "", fmt.Errorf("%w: %s", errUnfetched, got.Error)
 	case dispatcher.ReasonTLSAuthority, dispatcher.ReasonTLSName, dispatcher.ReasonTLSExpired, dispatcher.ReasonTLSOther:
 		return mtasts.Policy{}, resultPolicyTrust, fmt.Errorf("%s: %s", got.Reason, got.Error)
 	default:
