@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,6 +59,13 @@ func (c *reportsCommand) Run(ctx context.Context, s streams) error {
 		return usagef("--out: %w", err)
 	}
 	defer root.Close()
+	names := map[string]bool{}
+	for _, f := range answer.Files {
+		if names[f.Name] {
+			return usagef("the provider named two files %q: ask for one --form, or one --day", f.Name)
+		}
+		names[f.Name] = true
+	}
 	for _, f := range answer.Files {
 		if err := c.write(root, f); err != nil {
 			return err
@@ -83,23 +91,47 @@ func (c *reportsCommand) write(root *os.Root, f reports.File) error {
 	case !c.Overwrite && !sameKind(root, f):
 		return hinted{usagef("%s is in the way: it is no report", filepath.Join(c.Out, f.Name)), "--overwrite replaces it"}
 	}
-	if err := root.WriteFile(f.Name, f.Content, 0o644); err != nil {
+	if err := putWhole(root, f); err != nil {
 		return usageError{err}
 	}
 	return nil
 }
 
+// putWhole writes a file beside, and gives it its name when all of it is there.
+func putWhole(root *os.Root, f reports.File) error {
+	beside := ".doppelbox-" + rand.Text()
+	out, err := root.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(f.Content)
+	if err = errors.Join(err, out.Close()); err == nil {
+		err = root.Rename(beside, f.Name)
+	}
+	if err != nil {
+		return errors.Join(err, root.Remove(beside))
+	}
+	return nil
+}
+
 // sameKind says whether the file that is there begins as the new one does: as a
-// packed file, or as a mail that is signed.
+// packed file, as a mail that is signed, or as a zone, of which the first line
+// tells. An empty one holds nothing that could be lost.
 func sameKind(root *os.Root, f reports.File) bool {
-	const start = 2
+	start := 2
+	if f.Kind == reports.KindZone {
+		start = bytes.IndexByte(f.Content, '\n') + 1
+	}
 	there, err := root.Open(f.Name)
 	if err != nil {
 		return false
 	}
 	defer there.Close()
 	begin := make([]byte, start)
-	if _, err := io.ReadFull(there, begin); err != nil {
+	switch _, err := io.ReadFull(there, begin); {
+	case errors.Is(err, io.EOF):
+		return true
+	case err != nil:
 		return false
 	}
 	return bytes.HasPrefix(f.Content, begin)
@@ -114,6 +146,8 @@ func describe(f reports.File) string {
 		fmt.Fprintf(&b, "DMARC of %s, %s of %s, %d without aligned pass\n", f.Begin.Format(time.DateOnly), counted(f.Records, "record"), counted(f.Messages, "message"), f.Failures)
 	case reports.KindTLS:
 		fmt.Fprintf(&b, "TLS of %s, %s by %s, %d failed\n", f.Begin.Format(time.DateOnly), counted(f.Messages, "session"), counted(f.Records, "policy"), f.Failures)
+	case reports.KindZone:
+		fmt.Fprintf(&b, "DNS records by which the mails from %s pass DMARC\n", policy.Printable(f.Domain))
 	default:
 		fmt.Fprintf(&b, "mail from %s to %s\n", policy.Printable(f.From), policy.Printable(strings.Join(f.To, ", ")))
 	}

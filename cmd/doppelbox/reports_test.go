@@ -66,6 +66,7 @@ func TestReportsOverwrite(t *testing.T) {
 		{"PK old", "", exitHeld, "PK new"},
 		{"my notes", "", exitUsage, "my notes"},
 		{"P", "", exitUsage, "P"},
+		{"PK", "", exitHeld, "PK new"}, // Cut off.
 		{"my notes", "--overwrite", exitHeld, "PK new"},
 	}
 	for _, tt := range tests {
@@ -85,6 +86,19 @@ func TestReportsOverwrite(t *testing.T) {
 			t.Errorf("over %q: exit code %d, there is %q: %s", tt.there, code, got, errs)
 		}
 	}
+	// An empty file is no loss.
+	empty := t.TempDir()
+	path := filepath.Join(empty, name)
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := command(t, "reports", "--for", "shop.example", "--out", empty, "--api", api)
+	if got, err := os.ReadFile(path); code != exitHeld || string(got) != "PK new" || err != nil {
+		t.Errorf("over nothing: exit code %d, there is %q: %s", code, got, errs)
+	}
+	if list, err := os.ReadDir(empty); err != nil || len(list) != 1 {
+		t.Errorf("there are %v, %v", list, err)
+	}
 	// A link is not followed, even to what may be replaced.
 	dir := t.TempDir()
 	target := filepath.Join(t.TempDir(), "target")
@@ -96,5 +110,38 @@ func TestReportsOverwrite(t *testing.T) {
 	}
 	if code, _, errs := command(t, "reports", "--for", "shop.example", "--out", dir, "--overwrite", "--api", api); code != exitUsage || !strings.Contains(errs, "is no file") {
 		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// Of two files of one name neither is written.
+func TestReportsTwice(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "out")
+	f := reports.File{Name: "x.zip", Content: []byte("PK")}
+	code, out, errs := command(t, "reports", "--for", "shop.example", "--out", dir, "--api", answering(t, f, f))
+	if code != exitUsage || out != "" || !strings.Contains(errs, `named two files "x.zip"`) {
+		t.Errorf("exit code %d, %s%s", code, out, errs)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) > 0 {
+		t.Errorf("there are %v, %v", list, err)
+	}
+}
+
+// A zone of the user's own is not replaced, though it begins with a comment, too.
+func TestReportsZone(t *testing.T) {
+	t.Parallel()
+	zone := reports.Zone(reports.AsGoogle(), [][2]string{{"_dmarc.google.com", "v=DMARC1; p=none"}})
+	api := answering(t, zone)
+	for there, want := range map[string]int{"; my zone, which is long enough for the first line of the other one\n": exitUsage, string(zone.Content) + "x": exitHeld} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, zone.Name)
+		if err := os.WriteFile(path, []byte(there), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		code, out, errs := command(t, "reports", "--for", "shop.example", "--out", dir, "--api", api)
+		got, err := os.ReadFile(path)
+		if code != want || err != nil || (string(got) == there) != (want == exitUsage) || want == exitHeld && !strings.Contains(out, "google.com.zone: DNS records") {
+			t.Errorf("over %q: exit code %d, %s%s", there, code, out, errs)
+		}
 	}
 }

@@ -44,7 +44,7 @@ type File struct {
 	Kind    Kind   `json:"kind"`
 	Form    Form   `json:"form"`
 	Domain  string `json:"domain"` // What it is about: the policy domain. Of a zone, that of the mails.
-	Window
+	Window         // Zero of a zone.
 	// Records is how many records or policies a report has, Messages how many
 	// messages or TLS sessions they count, Failures how many of these failed.
 	Records  int `json:"records,omitempty"`
@@ -78,8 +78,8 @@ const zoneStart = "; What lets the mails of reports pass DMARC that are from "
 
 // Window is the time that a report is about: a day of UTC.
 type Window struct {
-	Begin time.Time `json:"begin"`
-	End   time.Time `json:"end"` // Its last second.
+	Begin time.Time `json:"begin,omitzero"`
+	End   time.Time `json:"end,omitzero"` // Its last second.
 }
 
 // Day returns the window that a time is in.

@@ -37,9 +37,9 @@ const reportsWait = 30 * time.Second
 var ErrDomain = errors.New("reports are about a domain")
 
 // Reports makes the reports that the world's providers would send on a domain,
-// and the mails in which they would be sent. Nothing is sent. What the mails need
-// to be authenticated is published in the zone. The error is a
-// *reports.NoTrafficError if there is nothing to report.
+// and the mails in which they would be sent. Nothing is sent, and no mail is
+// judged otherwise after it: what DNS has to have for these mails comes as a file,
+// too. The error is a *reports.NoTrafficError if there is nothing to report.
 func (w *World) Reports(ctx context.Context, q ReportQuery) ([]reports.File, error) {
 	domain, err := registry.ParseDomain(q.Domain)
 	if err != nil {
@@ -48,7 +48,9 @@ func (w *World) Reports(ctx context.Context, q ReportQuery) ([]reports.File, err
 	// What is under way belongs into the reports, if a server is not slow with it.
 	timed, cancel := context.WithTimeout(ctx, reportsWait)
 	defer cancel()
-	if err := w.Drain(timed); err != nil && (ctx.Err() != nil || timed.Err() == nil) {
+	err = w.Drain(timed)
+	pending := err != nil
+	if pending && (ctx.Err() != nil || timed.Err() == nil) {
 		return nil, err
 	}
 	messages, err := w.store.Messages(ctx, mailbox.Query{World: w.name, Refused: true})
@@ -59,7 +61,7 @@ func (w *World) Reports(ctx context.Context, q ReportQuery) ([]reports.File, err
 	if err != nil {
 		return nil, err
 	}
-	evicted, err := w.store.Evicted(ctx, w.name)
+	notes, err := w.reportNotes(ctx, pending)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +74,7 @@ func (w *World) Reports(ctx context.Context, q ReportQuery) ([]reports.File, err
 	}
 	var list []reports.File
 	for _, p := range w.Providers() {
-		b := reporting{p: p, query: reports.Query{Domain: domain, Day: q.Day}, evicted: evicted}
+		b := reporting{p: p, query: reports.Query{Domain: domain, Day: q.Day}, notes: notes}
 		for _, m := range messages {
 			if _, at, _ := cutLast(m.Account, '@'); at == p.domain {
 				b.messages = append(b.messages, m)
@@ -90,11 +92,39 @@ func (w *World) Reports(ctx context.Context, q ReportQuery) ([]reports.File, err
 			}
 			list = append(list, files...)
 		}
+		list = append(list, b.zones...)
 	}
 	if len(list) == 0 {
-		return nil, &reports.NoTrafficError{Domain: domain, Day: q.Day, Elsewhere: reports.Elsewhere(messages, domain)}
+		return nil, &reports.NoTrafficError{Domain: domain, Day: q.Day, Elsewhere: reports.Elsewhere(messages, domain), Pending: pending}
 	}
 	return list, nil
+}
+
+// reportNotes is what should be known of all reports of each kind.
+func (w *World) reportNotes(ctx context.Context, pending bool) (map[reports.Kind][]string, error) {
+	notes := map[reports.Kind][]string{}
+	forgotten := func(kind reports.Kind, what string, count func(context.Context, string) (int64, error)) error {
+		n, err := count(ctx, w.name)
+		if err == nil && n > 0 {
+			notes[kind] = append(notes[kind], fmt.Sprintf("the store has forgotten %d older %s, which may be missing here", n, what))
+		}
+		return err
+	}
+	if err := forgotten(reports.KindDMARC, "messages", w.store.Evicted); err != nil {
+		return nil, err
+	}
+	if err := forgotten(reports.KindTLS, "outgoing mails", w.store.EvictedOutgoing); err != nil {
+		return nil, err
+	}
+	if !w.Enforces() {
+		notes[reports.KindDMARC] = append(notes[reports.KindDMARC], "verdicts are only observed here: what they refuse was taken, and is reported as they say")
+	}
+	if pending {
+		for _, kind := range []reports.Kind{reports.KindDMARC, reports.KindTLS} {
+			notes[kind] = append(notes[kind], reports.PendingNote)
+		}
+	}
+	return notes, nil
 }
 
 // reporter is who the provider is in a form of reports. The first provider of a
@@ -112,7 +142,8 @@ type reporting struct {
 	query    reports.Query
 	messages []mailbox.Message
 	outgoing []mailbox.Outgoing
-	evicted  int64
+	notes    map[reports.Kind][]string
+	zones    []reports.File // Of what the mails are signed with; one for each domain.
 }
 
 // files makes the reports in one form, each followed by its mail.
@@ -124,9 +155,6 @@ func (b *reporting) files(ctx context.Context, r reports.Reporter) ([]reports.Fi
 			return nil, err
 		}
 		to, notes := b.p.dmarcRecipients(ctx, a)
-		if b.evicted > 0 {
-			notes = append(notes, fmt.Sprintf("the store has forgotten %d older messages, which may be missing here", b.evicted))
-		}
 		f.Notes = append(f.Notes, notes...)
 		made, err := b.withMail(ctx, r, f, to, func(f reports.File) reports.Mail { return a.Mail(r, f, to, b.p.clock.Now()) })
 		if err != nil {
@@ -152,6 +180,7 @@ func (b *reporting) files(ctx context.Context, r reports.Reporter) ([]reports.Fi
 
 // withMail returns a report and, if it goes to anybody, its mail.
 func (b *reporting) withMail(ctx context.Context, r reports.Reporter, f reports.File, to []string, write func(reports.File) reports.Mail) ([]reports.File, error) {
+	f.Notes = append(f.Notes, b.notes[f.Kind]...)
 	if now := b.p.clock.Now(); !now.After(f.End) {
 		f.Notes = append(f.Notes, "the day is not over: it is counted up to "+now.Format(time.RFC3339))
 	}
@@ -159,7 +188,7 @@ func (b *reporting) withMail(ctx context.Context, r reports.Reporter, f reports.
 		return []reports.File{f}, nil
 	}
 	m := write(f)
-	raw, err := b.p.signReport(ctx, r, m)
+	raw, err := b.sign(ctx, r, m)
 	if err != nil {
 		return nil, fmt.Errorf("signing the mail of a report: %w", err)
 	}
@@ -210,41 +239,35 @@ func (p *Provider) tlsRecipients(ctx context.Context, domain string) (to, notes 
 	return to, notes
 }
 
-// signReport signs the mail of a report, and publishes what lets it pass DMARC,
-// as RFC 9990 3.5.2 wants it: the key and, unless the domain has one, a DMARC
-// record.
-func (p *Provider) signReport(ctx context.Context, r reports.Reporter, m reports.Mail) ([]byte, error) {
-	key, err := p.mailKey()
+// sign signs the mail of a report, and notes what lets it pass DMARC, as RFC 9990
+// 3.5.2 wants it: the key and, unless the domain has one, a DMARC record.
+func (b *reporting) sign(ctx context.Context, r reports.Reporter, m reports.Mail) ([]byte, error) {
+	key, err := b.p.mailKey()
 	if err != nil {
 		return nil, err
 	}
-	o := mailauth.SignOptions{Domain: r.Domain, Selector: selector, Key: key, Time: p.clock.Now(), Headers: m.Signed}
-	if r.Domain != p.domain {
+	o := mailauth.SignOptions{Domain: r.Domain, Selector: selector, Key: key, Time: b.p.clock.Now(), Headers: m.Signed}
+	if r.Domain != b.p.domain {
 		o.Selector = reportSelector
+	}
+	if !slices.ContainsFunc(b.zones, func(f reports.File) bool { return f.Domain == r.Domain }) {
 		record, err := mailauth.KeyRecord(key.Public())
 		if err != nil {
 			return nil, err
 		}
-		if err := p.zone.SetTXT(o.Selector+"._domainkey."+r.Domain, record); err != nil {
-			return nil, err
+		records := [][2]string{{o.Selector + "._domainkey." + r.Domain, record}}
+		if name := "_dmarc." + r.Domain; b.p.lacks(ctx, name) {
+			records = append(records, [2]string{name, "v=DMARC1; p=none"})
 		}
-	}
-	if err := p.publishDMARC(ctx, r.Domain); err != nil {
-		return nil, err
+		b.zones = append(b.zones, reports.Zone(r, records))
 	}
 	return mailauth.Sign(m.Raw, o)
 }
 
-// publishDMARC gives a domain a DMARC record that asks for nothing, unless it has
-// one.
-func (p *Provider) publishDMARC(ctx context.Context, domain string) error {
-	p.sending.Lock()
-	defer p.sending.Unlock()
-	name := "_dmarc." + domain
+// lacks says whether a name has no TXT record. If that cannot be found out, it may
+// have one.
+func (p *Provider) lacks(ctx context.Context, name string) bool {
 	_, err := p.resolver.LookupTXT(ctx, name)
 	var dnsErr *net.DNSError
-	if !errors.As(err, &dnsErr) || !dnsErr.IsNotFound {
-		return nil // There is something, or that cannot be found out.
-	}
-	return p.zone.AddTXT(name, "v=DMARC1; p=none")
+	return errors.As(err, &dnsErr) && dnsErr.IsNotFound
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/receiver/dnszone"
 	"github.com/doppelbox/doppelbox/receiver/reports"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
 )
@@ -98,12 +99,23 @@ func TestReports(t *testing.T) {
 	deliverFrom(t, p, "203.0.113.66", "x@evil.example", note(""), alice)
 	advance(t, p, 24*time.Hour)
 	list := report(t, p, provider.ReportQuery{Domain: "Shop.Example."})
-	if got := kinds(list); got != "google/dmarc google/mail google/tls google/mail rfc9990/dmarc rfc9990/mail rfc9990/tls rfc9990/mail" {
+	if got := kinds(list); got != "google/dmarc google/mail google/tls google/mail rfc9990/dmarc rfc9990/mail rfc9990/tls rfc9990/mail google/zone rfc9990/zone" {
 		t.Fatalf("got %s", got)
 	}
 	notes := []string{
 		"no mail to mailto:x@stranger.example: it is of another organisation, which does not permit it: there is no TXT v=DMARC1 at shop.example._report._dmarc.stranger.example",
 		"no mail to https://shop.example/: it is no mailto URI, and reports go by mail",
+		"verdicts are only observed here: what they refuse was taken, and is reported as they say",
+	}
+	// They have published nothing, but say what has to be.
+	for _, zone := range list[8:] {
+		if _, err := dnszone.NewResolver(p.Zone(), dnszone.Options{}).LookupTXT(t.Context(), "_dmarc."+zone.Domain); err == nil || zone.Name != zone.Domain+".zone" {
+			t.Errorf("%s: the world's zone has a DMARC record of %s: %v", zone.Name, zone.Domain, err)
+		}
+	}
+	again := report(t, p, provider.ReportQuery{Domain: "shop.example"})
+	for _, zone := range list[8:] {
+		loadZone(t, p, string(zone.Content))
 	}
 	if f := list[0]; f.Name != "google.com!shop.example!1768435200!1768521599.zip" || f.Records != 2 || f.Messages != 2 || f.Failures != 1 || !slices.Equal(f.Notes, notes) {
 		t.Errorf("got %d records of %d messages, %q", f.Records, f.Messages, f.Notes)
@@ -132,7 +144,6 @@ func TestReports(t *testing.T) {
 		}
 	}
 	// Made again, it is the same; and its mail at least has the same name.
-	again := report(t, p, provider.ReportQuery{Domain: "shop.example"})
 	for i := range list {
 		if again[i].Name != list[i].Name || list[i].Kind != reports.KindMail && !bytes.Equal(again[i].Content, list[i].Content) {
 			t.Errorf("%s becomes %s", list[i].Name, again[i].Name)
@@ -162,7 +173,7 @@ func TestReportsWithout(t *testing.T) {
 		t.Error("an unknown form is taken")
 	}
 	list := report(t, p, provider.ReportQuery{Domain: "shop.example", Form: reports.RFC9990, Day: start()})
-	want := []string{"no mail: the DMARC record of shop.example has no rua=", "the day is not over: it is counted up to 2026-01-15T09:00:00Z"}
+	want := []string{"no mail: the DMARC record of shop.example has no rua=", "verdicts are only observed here: what they refuse was taken, and is reported as they say", "the day is not over: it is counted up to 2026-01-15T09:00:00Z"}
 	if len(list) != 1 || !slices.Equal(list[0].Notes, want) {
 		t.Errorf("%s: %q", kinds(list), list[0].Notes)
 	}
@@ -191,6 +202,20 @@ func TestReportsOfSeveralProviders(t *testing.T) {
 			t.Errorf("%s tells of %d messages", list[i].Name, list[i].Messages)
 		}
 	}
+	// One that has the same name in both forms has no file of the same name.
+	addSink(t, p, provider.Sink{Domain: "shop.example"})
+	configure(t, p, carol, provider.Settings{Forward: "back@shop.example"})
+	deliver(t, p, note("X-Three: yes\r\n"), carol)
+	seen := map[string]bool{}
+	for _, f := range report(t, p, provider.ReportQuery{Domain: "shop.example"}) {
+		if seen[f.Name] {
+			t.Errorf("%s comes twice", f.Name)
+		}
+		seen[f.Name] = true
+	}
+	if len(seen) < 6 {
+		t.Errorf("%d files", len(seen))
+	}
 	list := report(t, other, provider.ReportQuery{Domain: "other.test", Form: reports.RFC9990})
 	if got := kinds(list); got != "rfc9990/tls" || list[0].Notes[0] != "no mail: there is no TXT v=TLSRPTv1 with rua= at _smtp._tls.other.test" {
 		t.Errorf("got %s: %q", got, list[0].Notes)
@@ -214,5 +239,44 @@ func TestReportsOfSenderRequirement(t *testing.T) {
 		"          <type>local_policy</type>\n          <comment>Sender requirement failed: %d-%s</comment>\n        </reason>", r.Code, r.Enhanced)
 	if text := content(t, report(t, p, provider.ReportQuery{Domain: "shop.example", Form: reports.Google})[0]); !strings.HasSuffix(r.Enhanced, ".7.30") || !strings.Contains(text, want) {
 		t.Errorf("%s:\n%s", r.Enhanced, text)
+	}
+}
+
+// A report says what is not in it.
+func TestReportsIncomplete(t *testing.T) {
+	t.Parallel()
+	p := newReporting(t, reportRecord, "_mta-sts.shop.example. TXT \"v=STSv1; id=1\"\n")
+	p.Enforce(true)
+	addSink(t, p, provider.Sink{Domain: "shop.example", TLS: provider.SinkTLSName})
+	configure(t, p, alice, provider.Settings{Forward: "back@shop.example"})
+	delivered(t, p, sign(t, p, note("")))
+	const unfetched = "the policy at mta-sts.shop.example was not fetched, so there is none here: route mta-sts.shop.example to where it is"
+	tlsReport := func() reports.File {
+		t.Helper()
+		list := report(t, p, provider.ReportQuery{Domain: "shop.example", Form: reports.Google})
+		at := slices.IndexFunc(list, func(f reports.File) bool { return f.Kind == reports.KindTLS })
+		if at < 0 {
+			t.Fatal(kinds(list))
+		}
+		for _, f := range list {
+			if f.Kind == reports.KindDMARC && slices.ContainsFunc(f.Notes, func(n string) bool { return strings.Contains(n, "observed") || strings.Contains(n, "forgotten") }) {
+				t.Errorf("%s: %q", f.Name, f.Notes)
+			}
+		}
+		return list[at]
+	}
+	f := tlsReport()
+	if !slices.Contains(f.Notes, unfetched) || !strings.Contains(content(t, f), `"result-type":"certificate-host-mismatch"`) {
+		t.Errorf("%q\n%s", f.Notes, content(t, f))
+	}
+	for i := range 1000 {
+		o := outgoing(t, p)[0]
+		o.ID = fmt.Sprintf("x%d", i)
+		if err := p.Store().PutOutgoing(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f := tlsReport(); !slices.Contains(f.Notes, "the store has forgotten 1 older outgoing mails, which may be missing here") {
+		t.Errorf("%q", f.Notes)
 	}
 }
