@@ -57,6 +57,7 @@ func (r *Runner) outsidePaths(ctx context.Context, p *paths) error {
 			p.add(prefix+".tls.host", s.Host)
 			p.add(prefix+".tls.policy", s.Policy.Type)
 			p.some(prefix+".tls.problem", s.Problem)
+			p.some(prefix+".tls.unfetched", s.Unfetched)
 		}
 		var names []string
 		for _, f := range message.Parse(o.Raw).Fields {
