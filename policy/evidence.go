@@ -351,7 +351,13 @@ type DMARC struct {
 	StrictSPF       bool   `json:"strictSpf,omitempty"`       // aspf=s
 	SPFAligned      bool   `json:"spfAligned"`                // SPF passed, aligned in the record's mode.
 	DKIMAligned     bool   `json:"dkimAligned"`               // Some signature passed, aligned likewise.
-	Problem         string `json:"problem,omitempty"`
+	// Problem is what is wrong with the record, or with one on the way to it
+	// that does not count, or why DMARC could not be evaluated.
+	Problem string `json:"problem,omitempty"`
+	// ProblemDomain is whose record Problem is about, and BadTag the tag of it in
+	// lower case; empty if it is about none.
+	ProblemDomain string `json:"problemDomain,omitempty"`
+	BadTag        string `json:"badTag,omitempty"`
 }
 
 // ReverseDNS is the result of looking the peer's address up and its name back

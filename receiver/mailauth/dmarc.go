@@ -44,16 +44,19 @@ func authorDomain(m *message.Message) (domain, problem string) {
 func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF, dkim []policy.DKIM) policy.DMARC {
 	org := d.orgDomain(ctx, author)
 	r := policy.DMARC{Result: policy.AuthNone, Domain: author, OrgDomain: org.domain, Standard: string(d.rules()), Discovery: string(d.method())}
-	a, problem := d.policyRecord(ctx, author, org)
+	a, passed := d.policyRecord(ctx, author, org)
 	switch {
 	case a.err != nil:
 		r.Result, r.Problem = dnsResult(a.err), a.err.Error()
 		return r
 	case !a.found:
-		r.Problem = problem
+		r.Problem, r.ProblemDomain = passed.problem, passed.domain
 		return r
 	}
-	r.PolicyDomain, r.Record, r.Problem = a.domain, a.record.text, a.record.problem
+	r.PolicyDomain, r.Record = a.domain, a.record.text
+	if r.Problem, r.ProblemDomain, r.BadTag = a.record.problem, a.domain, a.record.badTag; r.Problem == "" {
+		r.Problem, r.ProblemDomain = passed.problem, passed.domain
+	}
 	if !a.record.usable {
 		return r
 	}
@@ -71,7 +74,8 @@ func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF
 	r.Result = d.align(ctx, &r, spf, dkim)
 	if r.Result == policy.AuthFail && err != nil {
 		// Which policy applies is not known.
-		r.Result, r.Policy, r.Applied, r.Problem = dnsResult(err), "", "", err.Error()
+		r.Result, r.Policy, r.Applied = dnsResult(err), "", ""
+		r.Problem, r.ProblemDomain, r.BadTag = err.Error(), "", ""
 	}
 	return r
 }
@@ -79,29 +83,30 @@ func (d *discoverer) evaluate(ctx context.Context, author string, spf policy.SPF
 // policyRecord finds the record that applies (RFC 9989 4.10.1): that of the
 // author domain, of its organisational domain, or of the public suffix above.
 // By RFC 7489 6.6.3 several records at the author domain end the search; by RFC
-// 9989 they only do not count.
-func (d *discoverer) policyRecord(ctx context.Context, author string, org orgDomain) (a dmarcAnswer, problem string) {
-	a = d.ask(ctx, author)
-	problem = a.problem
-	if a.found || a.err != nil || d.standard == RFC7489 && problem != "" {
-		return a, problem
-	}
-	if org.err != nil {
-		return dmarcAnswer{err: org.err}, problem
-	}
-	for _, domain := range []string{org.domain, org.psd} {
-		if domain == "" || domain == author {
+// 9989 they only do not count. passed is the first name whose records were
+// passed over with a problem; its domain is empty if there is none.
+func (d *discoverer) policyRecord(ctx context.Context, author string, org orgDomain) (a, passed dmarcAnswer) {
+	for _, domain := range []string{author, org.domain, org.psd} {
+		if domain == "" || domain == author && a.domain != "" {
 			continue
 		}
-		a = d.ask(ctx, domain)
-		if problem == "" {
-			problem = a.problem
+		if a = d.ask(ctx, domain); a.found || a.err != nil {
+			return a, passed
 		}
-		if a.found || a.err != nil {
-			return a, problem
+		if a.problem != "" && passed.domain == "" {
+			passed = a
+		}
+		if domain != author {
+			continue
+		}
+		if d.standard == RFC7489 && a.several {
+			break
+		}
+		if org.err != nil {
+			return dmarcAnswer{err: org.err}, passed
 		}
 	}
-	return dmarcAnswer{}, problem
+	return dmarcAnswer{}, passed
 }
 
 // identifier is a domain that SPF or DKIM speaks for.
@@ -151,7 +156,7 @@ func (d *discoverer) align(ctx context.Context, r *policy.DMARC, spf policy.SPF,
 		return policy.AuthPass
 	}
 	if problem != "" {
-		r.Problem = problem
+		r.Problem, r.ProblemDomain, r.BadTag = problem, "", ""
 	}
 	return otherwise
 }

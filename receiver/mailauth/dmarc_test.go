@@ -145,6 +145,44 @@ a.dnsnp.example FAULT servfail
 	}
 }
 
+// TestProblemOfRecord holds whose record a problem is about, and which tag: also
+// of a record that does not count and another one is taken for.
+func TestProblemOfRecord(t *testing.T) {
+	t.Parallel()
+	r := resolver(t, `
+_dmarc.shop.example TXT "v=DMARC1; p=reject"
+_dmarc.tag.shop.example TXT "v=DMARC1; p=reject; adkim=x"
+_dmarc.two.shop.example TXT "v=DMARC1; p=none"
+_dmarc.two.shop.example TXT "v=DMARC1; p=reject"
+_dmarc.no.shop.example TXT "v=DMARC1 p=none"
+_dmarc.v2.shop.example TXT "V = dmarc2; p=none"
+_dmarc.beside.shop.example TXT "v=DMARC1 p=none"
+_dmarc.beside.shop.example TXT "v=DMARC1; p=none"
+_dmarc.alone.example TXT "v=dmarc1; p=none"
+_dmarc.twice.example TXT "v=DMARC1; p=none; T=y; t=y"
+_dmarc.words.example TXT "v=DMARC1; p=none; x y"
+_dmarc.other.shop.example TXT "v=spf1 -all"
+`)
+	for author, want := range map[string]string{
+		"shop.example":        "shop.example,,,",
+		"tag.shop.example":    "tag.shop.example,tag.shop.example,adkim,adkim= is invalid",
+		"two.shop.example":    "shop.example,two.shop.example,,2 DMARC records at _dmarc.two.shop.example: none counts",
+		"no.shop.example":     "shop.example,no.shop.example,,the text at _dmarc.no.shop.example is no DMARC record, as v=DMARC1 and a semicolon do not begin it",
+		"v2.shop.example":     "shop.example,v2.shop.example,,the text at _dmarc.v2.shop.example is no DMARC record, as v=DMARC1 and a semicolon do not begin it",
+		"beside.shop.example": "beside.shop.example,,,",
+		"alone.example":       ",alone.example,,the text at _dmarc.alone.example is no DMARC record, as v=DMARC1 and a semicolon do not begin it",
+		"twice.example":       "twice.example,twice.example,t,tag t= stands twice",
+		"words.example":       "words.example,words.example,,\"x y\" is no tag",
+		"other.shop.example":  "shop.example,,,",
+	} {
+		d := discoverer{res: r}
+		got := d.evaluate(context.Background(), author, policy.SPF{}, nil)
+		if text := strings.Join([]string{got.PolicyDomain, got.ProblemDomain, got.BadTag, got.Problem}, ","); text != want {
+			t.Errorf("%s: got %q, want %q", author, text, want)
+		}
+	}
+}
+
 // TestAppliedTag holds which tag of a record the policy is said to come from.
 func TestAppliedTag(t *testing.T) {
 	t.Parallel()
@@ -243,8 +281,12 @@ func TestParseDMARC(t *testing.T) {
 		"v=DMARC1; p=none; x y; unknown=1":            `"x y" is no tag`,
 		"v=DMARC1; p=none; adkim=x":                   "adkim= is invalid",
 		"v=DMARC1; p=none; t=y; t=y":                  "tag t= stands twice",
-		"v=DMARC1; p=bad; rua=mailto:a@b.example!10m": "p= is missing, or p=, sp= or np= is invalid: treated as p=none",
-		"v=DMARC1; p=bad; rua=bogus":                  "p= is missing, or p=, sp= or np= is invalid, and there is no rua=: no policy",
+		"v=DMARC1; p=bad; rua=mailto:a@b.example!10m": "p= is invalid: treated as p=none",
+		"v=DMARC1; p=bad; rua=bogus":                  "p= is invalid, and there is no rua=: no policy",
+		"v=DMARC1; rua=mailto:a@b.example":            "p= is missing: treated as p=none",
+		"v=DMARC1; p=none; SP=bad; np=bad":            "sp= is invalid, and there is no rua=: no policy",
+		"v=DMARC1; p=none; np=bad":                    "np= is invalid, and there is no rua=: no policy",
+		"v=DMARC1; p=none; p=none":                    "tag p= stands twice",
 	} {
 		if r, ok := parseDMARC(text, RFC9989); !ok || r.problem != want {
 			t.Errorf("%q: got %q", text, r.problem)

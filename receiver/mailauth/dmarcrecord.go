@@ -23,6 +23,7 @@ type dmarcRecord struct {
 	rua, fo    string // As written; empty if absent.
 	percent    string // pct=, by RFC 7489 alone; empty if absent or invalid.
 	problem    string // The first thing that is wrong with it.
+	badTag     string // The tag that problem is about; empty if it is about none.
 }
 
 // parseDMARC reads a record. ok is false if it is none: v= must be DMARC1 and
@@ -42,36 +43,22 @@ func parseDMARC(text string, standard Standard) (r dmarcRecord, ok bool) {
 		return r, false
 	}
 	tags := r.tags(rest)
-	request := func(name string) (value string, valid bool) {
-		value, ok := tags.get(name)
-		if value = strings.ToLower(value); !ok {
-			return "", true
-		}
-		return value, value == "none" || value == "quarantine" || value == "reject"
-	}
-	p, okP := request("p")
-	sp, okSP := request("sp")
-	np, okNP := request("np")
-	problem := "p= is missing, or p=, sp= or np= is invalid"
-	if standard == RFC7489 {
-		np, okNP = "", true
-		problem = "p= is missing, or p= or sp= is invalid"
-		if okP && p != "" && !isSecond(rest, "p") {
-			okP, problem = false, "p= does not follow v="
-		}
-	}
+	badTag, problem := requestProblem(tags, rest, standard)
 	rua, _ := tags.get("rua")
 	r.rua = rua
 	r.fo, _ = tags.get("fo")
 	switch {
-	case okP && okSP && okNP && p != "":
-		r.p, r.sp, r.np, r.usable = p, sp, np, true
+	case problem == "":
+		r.p, r.sp, r.usable = request(tags, "p"), request(tags, "sp"), true
+		if standard != RFC7489 {
+			r.np = request(tags, "np")
+		}
 	case hasReportURI(rua):
 		r.p, r.usable, r.invalid = "none", true, true
-		r.note(problem + ": treated as p=none")
+		r.note(badTag, problem+": treated as p=none")
 	default:
 		r.p, r.invalid = "none", true
-		r.note(problem + ", and there is no rua=: no policy")
+		r.note(badTag, problem+", and there is no rua=: no policy")
 	}
 	r.strictDKIM = r.choice(tags, "adkim", "r", "s") == "s"
 	r.strictSPF = r.choice(tags, "aspf", "r", "s") == "s"
@@ -82,6 +69,41 @@ func parseDMARC(text string, standard Standard) (r dmarcRecord, ok bool) {
 	r.testing = r.choice(tags, "t", "n", "y") == "y"
 	r.psd = r.choice(tags, "psd", "u", "y", "n")
 	return r, true
+}
+
+// request is what a record asks for by a tag; empty if the tag is absent.
+func request(tags tagList, name string) string {
+	value, _ := tags.get(name)
+	return strings.ToLower(value)
+}
+
+// requestProblem says what is wrong with p=, sp= or np=, and which it is; both
+// are empty if they can be read.
+func requestProblem(tags tagList, rest string, standard Standard) (tag, problem string) {
+	if _, ok := tags.get("p"); !ok {
+		return "p", "p= is missing"
+	}
+	names := []string{"p", "sp", "np"}
+	if standard == RFC7489 {
+		names = names[:2]
+	}
+	for _, name := range names {
+		_, ok := tags.get(name)
+		switch value := request(tags, name); {
+		case ok && value != "none" && value != "quarantine" && value != "reject":
+			return name, name + "= is invalid"
+		case name == "p" && standard == RFC7489 && !isSecond(rest, "p"):
+			return name, "p= does not follow v="
+		}
+	}
+	return "", ""
+}
+
+// isMeantAsDMARC reports whether a text that is no record was to be one.
+func isMeantAsDMARC(text string) bool {
+	name, value, _ := strings.Cut(text, "=")
+	value = strings.TrimLeft(value, fws)
+	return strings.EqualFold(strings.Trim(name, fws), "v") && strings.EqualFold(value[:min(len(value), len("DMARC"))], "DMARC")
 }
 
 // isSecond reports whether a tag is the first of those after v=.
@@ -98,15 +120,15 @@ func (r *dmarcRecord) readPercent(tags tagList) string {
 		return ""
 	}
 	if n, err := strconv.Atoi(value); err != nil || !isDigits(value) || n > 100 {
-		r.note("pct= is invalid")
+		r.note("pct", "pct= is invalid")
 		return ""
 	}
 	return value
 }
 
-func (r *dmarcRecord) note(problem string) {
+func (r *dmarcRecord) note(tag, problem string) {
 	if r.problem == "" {
-		r.problem = problem
+		r.badTag, r.problem = tag, problem
 	}
 }
 
@@ -118,17 +140,17 @@ func (r *dmarcRecord) tags(s string) tagList {
 		t, err := parseTag(part, 0, len(part))
 		switch {
 		case err != nil:
-			r.note(err.Error())
+			r.note("", err.Error())
 			continue
 		case t.name == "":
 			continue
 		case len(list) == maxTags:
-			r.note("too many tags")
+			r.note("", "too many tags")
 			return list
 		}
 		t.name = strings.ToLower(t.name)
 		if seen[t.name]++; seen[t.name] == 2 {
-			r.note("tag " + t.name + "= stands twice")
+			r.note(t.name, "tag "+t.name+"= stands twice")
 		}
 		list = append(list, t)
 	}
@@ -155,7 +177,7 @@ func (r *dmarcRecord) choice(tags tagList, name, normal string, others ...string
 		}
 	}
 	if ok && value != normal {
-		r.note(name + "= is invalid")
+		r.note(name, name+"= is invalid")
 	}
 	return normal
 }

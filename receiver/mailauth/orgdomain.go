@@ -39,7 +39,8 @@ type dmarcAnswer struct {
 	domain  string
 	record  dmarcRecord
 	found   bool   // There is exactly one record.
-	problem string // There are several.
+	several bool   // There are more.
+	problem string // There are several, or a text that is to be one and is none.
 	err     error  // DNS; the absence of the name is none.
 }
 
@@ -60,10 +61,14 @@ func (d *discoverer) ask(ctx context.Context, domain string) dmarcAnswer {
 		if r, ok := parseDMARC(text, d.standard); ok {
 			a.record = r
 			count++
+		} else if isMeantAsDMARC(text) {
+			a.problem = fmt.Sprintf("the text at _dmarc.%s is no DMARC record, as v=DMARC1 and a semicolon do not begin it", domain)
 		}
 	}
-	if a.found = count == 1; count > 1 {
-		a.record = dmarcRecord{}
+	if a.found = count == 1; a.found {
+		a.problem = "" // What stands beside it makes no difference.
+	} else if count > 1 {
+		a.several, a.record = true, dmarcRecord{}
 		a.problem = fmt.Sprintf("%d DMARC records at _dmarc.%s: none counts", count, domain)
 	}
 	d.asked = append(d.asked, a)
