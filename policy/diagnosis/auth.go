@@ -189,11 +189,15 @@ func diagnoseDMARC(a policy.Authentication) DMARC {
 	out := DMARC{DMARC: d, Why: appliedPolicy(d)}
 	out.Domain, out.OrgDomain, out.PolicyDomain = clip(d.Domain), clip(d.OrgDomain), clip(d.PolicyDomain)
 	out.Record, out.Problem = clip(d.Record), clip(d.Problem)
-	switch d.Discovery {
-	case "treewalk":
-		out.Found = "by the DNS tree walk of RFC 9989 4.10"
-	case "psl":
+	switch {
+	case d.Discovery == "psl":
 		out.Found = "by the public suffix list"
+	case d.Discovery == "treewalk" && d.PolicyDomain == "" && d.Result == policy.AuthNone:
+		out.Found = "by the public suffix list, as the DNS tree walk of RFC 9989 4.10 met no record that counts"
+	case d.Discovery == "treewalk" && d.PolicyDomain == "":
+		out.Found = "by the public suffix list, as the DNS tree walk of RFC 9989 4.10 failed"
+	case d.Discovery == "treewalk":
+		out.Found = "by the DNS tree walk of RFC 9989 4.10"
 	}
 	switch {
 	case d.Result == policy.AuthPass && d.SPFAligned && d.DKIMAligned:
@@ -215,31 +219,26 @@ func diagnoseDMARC(a policy.Authentication) DMARC {
 // appliedPolicy says which tag of the record gives the policy (RFC 9989
 // 4.10.1).
 func appliedPolicy(d policy.DMARC) string {
-	if d.Policy == "" {
+	at := clip(d.PolicyDomain)
+	text := ""
+	switch {
+	case d.Policy == "":
 		return ""
-	}
-	text := "p= of its own record"
-	if d.PolicyDomain != d.Domain {
-		text = "sp= of " + clip(d.PolicyDomain) + " or, in default, its p="
-		if lowered(d.SubdomainPolicy, d.Testing) != d.Policy {
-			text = "np= of " + clip(d.PolicyDomain) + ", as the domain does not exist"
-		}
+	case d.Applied == "":
+		return "treated as none: " + clip(strings.TrimSuffix(d.Problem, ": treated as p=none"))
+	case d.PolicyDomain == d.Domain:
+		text = d.Applied + "= of its own record"
+	case d.Applied == "np":
+		text = "np= of " + at + ", as the domain does not exist"
+	case d.Applied == "sp":
+		text = "sp= of " + at
+	default:
+		text = "p= of " + at + ", which has no sp="
 	}
 	if d.Testing {
 		text += "; t=y lowers it by one step"
 	}
 	return text
-}
-
-// lowered is what t=y makes of a policy (RFC 9989 4.7).
-func lowered(p string, testing bool) string {
-	switch {
-	case !testing:
-		return p
-	case p == "reject":
-		return "quarantine"
-	}
-	return "none"
 }
 
 // ARC is the result for the chain.

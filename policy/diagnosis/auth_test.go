@@ -42,15 +42,37 @@ func TestAppliedPolicy(t *testing.T) {
 		dmarc policy.DMARC
 		want  string
 	}{
-		{policy.DMARC{Domain: "shop.example", PolicyDomain: "shop.example", Policy: "reject", SubdomainPolicy: "none"}, "p= of its own record"},
-		{policy.DMARC{Domain: "m.shop.example", PolicyDomain: "shop.example", Policy: "none", SubdomainPolicy: "none"}, "sp= of shop.example or, in default, its p="},
-		{policy.DMARC{Domain: "x.shop.example", PolicyDomain: "shop.example", Policy: "reject", SubdomainPolicy: "none"}, "np= of shop.example, as the domain does not exist"},
-		{policy.DMARC{Domain: "m.shop.example", PolicyDomain: "shop.example", Policy: "quarantine", SubdomainPolicy: "reject", Testing: true}, "sp= of shop.example or, in default, its p=; t=y lowers it by one step"},
+		{policy.DMARC{Domain: "shop.example", PolicyDomain: "shop.example", Policy: "reject", Applied: "p"}, "p= of its own record"},
+		{policy.DMARC{Domain: "m.shop.example", PolicyDomain: "shop.example", Policy: "none", Applied: "sp"}, "sp= of shop.example"},
+		{policy.DMARC{Domain: "m.shop.example", PolicyDomain: "shop.example", Policy: "none", Applied: "p"}, "p= of shop.example, which has no sp="},
+		{policy.DMARC{Domain: "x.shop.example", PolicyDomain: "shop.example", Policy: "none", Applied: "np", SubdomainPolicy: "none"}, "np= of shop.example, as the domain does not exist"},
+		{policy.DMARC{Domain: "m.shop.example", PolicyDomain: "shop.example", Policy: "quarantine", Applied: "sp", Testing: true}, "sp= of shop.example; t=y lowers it by one step"},
+		{policy.DMARC{Domain: "shop.example", PolicyDomain: "shop.example", Policy: "none", Problem: "sp= is invalid: treated as p=none"}, "treated as none: sp= is invalid"},
 		{policy.DMARC{Domain: "shop.example"}, ""},
 	} {
 		c := goodCase()
 		c.Evidence.Auth.DMARC = tt.dmarc
 		if got := diagnosis.Diagnose(c).DMARC.Why; got != tt.want {
+			t.Errorf("%+v: %s", tt.dmarc, got)
+		}
+	}
+}
+
+// TestFound holds by what the organisational domain is said to be found.
+func TestFound(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		dmarc policy.DMARC
+		want  string
+	}{
+		{policy.DMARC{Result: policy.AuthPass, Discovery: "treewalk", PolicyDomain: "shop.example"}, "by the DNS tree walk of RFC 9989 4.10"},
+		{policy.DMARC{Result: policy.AuthNone, Discovery: "treewalk"}, "by the public suffix list, as the DNS tree walk of RFC 9989 4.10 met no record that counts"},
+		{policy.DMARC{Result: policy.AuthTempError, Discovery: "treewalk"}, "by the public suffix list, as the DNS tree walk of RFC 9989 4.10 failed"},
+		{policy.DMARC{Result: policy.AuthNone, Discovery: "psl"}, "by the public suffix list"},
+	} {
+		c := goodCase()
+		c.Evidence.Auth.DMARC = tt.dmarc
+		if got := diagnosis.Diagnose(c).DMARC.Found; got != tt.want {
 			t.Errorf("%+v: %s", tt.dmarc, got)
 		}
 	}
@@ -74,6 +96,10 @@ func TestQuestions(t *testing.T) {
 		{"one that breaks the record", q{Name: "a.shop.example", Type: "A", Answer: "nodata"}, func(e *policy.Evidence) { e.Auth.SPF.Result = policy.AuthPermError }, []string{"SPF term"}},
 		{"a step of the walk", q{Name: "_dmarc.bounces.shop.example", Type: "TXT", Answer: "nxdomain"}, nil, nil},
 		{"a step that found a record", q{Name: "_dmarc.bounces.shop.example", Type: "TXT", Answer: `"v=DMARC1; p=none"`}, nil, []string{"organisational domain"}},
+		{"two records that do not count", q{Name: "_dmarc.bounces.shop.example", Type: "TXT", Answer: "\"v=DMARC1; p=none\"\n\"v=DMARC1; \" \"p=reject\""}, nil, []string{"DMARC record that does not count"}},
+		{"a text that is to be a record", q{Name: "_dmarc.bounces.shop.example", Type: "TXT", Answer: `"v=DMARC1 p=none"`}, nil, []string{"DMARC record that does not count"}},
+		{"a record in octets", q{Name: "_dmarc.bounces.shop.example", Type: "TXT", Answer: `"v=\068MARC1\; p=none" "; x=\""`}, nil, []string{"organisational domain"}},
+		{"a text that is none", q{Name: "_dmarc.bounces.shop.example", Type: "TXT", Answer: `"v=spf1 -all"`}, nil, nil},
 		{"a step that failed", q{Name: "_dmarc.example", Type: "TXT", Answer: "servfail"}, nil, []string{"DMARC"}},
 		{"the policy that is not there", q{Name: "_dmarc.shop.example", Type: "TXT", Answer: "nxdomain"}, func(e *policy.Evidence) { e.Auth.DMARC.PolicyDomain = "" }, []string{"DMARC policy"}},
 		{"the key of nobody", q{Name: "x._domainkey.shop.example", Type: "TXT", Answer: "nxdomain"}, nil, nil},

@@ -44,7 +44,7 @@ func goodCase() diagnosis.Case {
 			}},
 			DMARC: policy.DMARC{
 				Result: policy.AuthPass, Domain: "shop.example", OrgDomain: "shop.example", Discovery: "treewalk", PolicyDomain: "shop.example",
-				Record: "v=DMARC1; p=reject", Policy: "reject", Published: "reject", SubdomainPolicy: "reject", SPFAligned: true, DKIMAligned: true,
+				Record: "v=DMARC1; p=reject", Policy: "reject", Applied: "p", Published: "reject", SubdomainPolicy: "reject", SPFAligned: true, DKIMAligned: true,
 			},
 			ReverseDNS: policy.ReverseDNS{Result: policy.AuthPass, Names: []string{"mail.shop.example"}, Name: "mail.shop.example"},
 			ARC:        policy.ARC{Result: policy.AuthNone},
@@ -131,7 +131,7 @@ func hostile(x string) diagnosis.Case {
 	e.Header.Problems = []policy.Problem{{Code: "line-too-long", Text: x}}
 	e.Auth.SPF = policy.SPF{Result: policy.AuthSoftFail, Domain: x, OrgDomain: x, Record: x, Mechanism: x, Identity: "mailfrom"}
 	e.Auth.DKIM = []policy.DKIM{{Result: policy.AuthPermError, Reason: "no-key", Problem: long, Domain: x, OrgDomain: x, Selector: x, AUID: x, Algorithm: x, Signature: x, Headers: []string{x, x}}}
-	e.Auth.DMARC = policy.DMARC{Result: policy.AuthFail, Domain: x, OrgDomain: x, PolicyDomain: x, Record: x, Policy: "reject", Discovery: "psl", Problem: x}
+	e.Auth.DMARC = policy.DMARC{Result: policy.AuthFail, Domain: x, OrgDomain: x, PolicyDomain: x, Record: x, Policy: "reject", Discovery: "psl", Problem: x, ProblemDomain: x, BadTag: x}
 	e.Auth.ReverseDNS = policy.ReverseDNS{Result: policy.AuthFail, Names: []string{x}, Problem: x}
 	e.Auth.ARC = policy.ARC{Result: policy.AuthFail, Reason: "seal", Problem: x, Sets: []policy.ARCSet{{Instance: 1, Domain: x, Selector: x, CV: x, Results: long}}}
 	e.Access = policy.Access{

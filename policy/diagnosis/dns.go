@@ -60,7 +60,9 @@ func purposes(c Case, q Question) []string {
 		domain := strings.TrimPrefix(name, "_dmarc.")
 		add(domain == a.DMARC.PolicyDomain, "DMARC policy")
 		add(a.DMARC.PolicyDomain == "" && (domain == a.DMARC.Domain || domain == a.DMARC.OrgDomain), "DMARC policy")
-		add(strings.Contains(q.Answer, "v=DMARC1") && domain != a.DMARC.PolicyDomain, "organisational domain")
+		counts, meant := countsAsDMARC(q.Answer)
+		add(meant && !counts, "DMARC record that does not count")
+		add(counts && domain != a.DMARC.PolicyDomain, "organisational domain")
 		add(failed(q), "DMARC")
 	case strings.Contains(name, "._domainkey."):
 		for _, s := range a.DKIM {

@@ -96,17 +96,6 @@ func narrowing(c *Case, _ policy.Finding) remedy {
 	return m
 }
 
-// publishing is the remedy for a domain without a DMARC record that counts.
-func publishing(c *Case, _ policy.Finding) remedy {
-	domain := c.Evidence.Auth.DMARC.OrgDomain
-	if domain == "" {
-		domain = c.Evidence.Auth.DMARC.Domain
-	}
-	return remedy{where: "_dmarc." + clip(domain), do: step(
-		"Publish one record in the form of RFC 9989 4.7, such as this one, with your own policy and address for reports; p=none is enough for a start.", dmarcRecord(domain)...,
-	)}
-}
-
 // newKey writes the record of a key to be made; nothing for a domain that is
 // none.
 func newKey(domain string) []string {

@@ -95,6 +95,9 @@ func RepairOf(c Case, f policy.Finding) Repair {
 			}
 		}
 	}
+	if m.wrong != "" { // What make says of the case goes before the table.
+		r.Wrong = m.wrong
+	}
 	r.Where, r.Steps, r.inAction = clip(m.where), m.do, m.action
 	return r
 }
@@ -294,10 +297,9 @@ func (l *list) addMethods() {
 		wrong := "SPF does not pass: " + diagnoseSPF(l.c.Evidence).Summary
 		l.join(Repair{Wrong: wrong, Where: m.where, Steps: m.do, Causes: []Cause{{Reason: policy.Reason("spf-" + s.Result)}}}, RankAdvice, "")
 	}
-	if d := a.DMARC; d.Problem != "" && (d.Result == policy.AuthNone || d.Record != "") {
-		m := publishing(&l.c, policy.Finding{})
-		wrong := "the DMARC record does not say what it should: " + clip(d.Problem)
-		l.join(Repair{Wrong: wrong, Where: m.where, Steps: m.do, Causes: []Cause{{Reason: "dmarc-record"}}}, RankAdvice, "")
+	if d := a.DMARC; d.Problem != "" && d.ProblemDomain != "" {
+		m := mendingRecord(d)
+		l.join(Repair{Wrong: m.wrong, Where: m.where, Steps: m.do, Causes: []Cause{{Reason: "dmarc-record"}}}, RankAdvice, "")
 	}
 }
 
@@ -357,9 +359,4 @@ func worldLine(format string, words ...string) []string {
 		args[i] = w
 	}
 	return []string{fmt.Sprintf(format, args...)}
-}
-
-// dmarcRecord writes a record that asks for nothing but reports.
-func dmarcRecord(domain string) []string {
-	return zoneText("_dmarc."+domain, "v=DMARC1; p=none; rua=mailto:postmaster@"+domain)
 }

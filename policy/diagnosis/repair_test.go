@@ -132,7 +132,30 @@ var repairCases = []struct {
 	{"no one-click", func(c *diagnosis.Case) {
 		c.Evidence.Markup.Unsubscribe.PostFields, c.Evidence.Markup.Unsubscribe.Post = 0, ""
 	}, diagnosis.RankUnsubscribe, "List-Unsubscribe-Post", []string{"List-Unsubscribe-Post: List-Unsubscribe=One-Click"}},
-	{"a mistake in the record of DMARC", func(c *diagnosis.Case) { c.Evidence.Auth.DMARC.Problem = "tag p= stands twice" }, diagnosis.RankAdvice, "_dmarc.shop.example", []string{`_dmarc.shop.example. TXT "v=DMARC1; p=none; rua=mailto:postmaster@shop.example"`}},
+	{"a tag that stands twice", func(c *diagnosis.Case) {
+		brokenRecord(c, "shop.example", "v=DMARC1; p=reject; t=y; t=n", "t", "tag t= stands twice")
+	}, diagnosis.RankAdvice, "_dmarc.shop.example", nil},
+	{"a bad tag of a subdomain's record", func(c *diagnosis.Case) {
+		c.Evidence.Auth.DMARC.Domain, c.Evidence.Auth.DMARC.PolicyDomain = "news.shop.example", "news.shop.example"
+		brokenRecord(c, "news.shop.example", "v=DMARC1; p=reject; adkim=x", "adkim", "adkim= is invalid")
+	}, diagnosis.RankAdvice, "_dmarc.news.shop.example", []string{`_dmarc.news.shop.example. TXT "v=DMARC1; p=reject"`}},
+	{"a bad tag between others", func(c *diagnosis.Case) {
+		brokenRecord(c, "shop.example", "v=DMARC1; p=reject; sp=bogus; rua=mailto:r@shop.example", "sp", "sp= is invalid: treated as p=none")
+	}, diagnosis.RankAdvice, "_dmarc.shop.example", []string{`_dmarc.shop.example. TXT "v=DMARC1; p=reject; rua=mailto:r@shop.example"`}},
+	{"a bad policy", func(c *diagnosis.Case) {
+		brokenRecord(c, "shop.example", "v=DMARC1; p=bogus; rua=mailto:r@shop.example", "p", "p= is invalid: treated as p=none")
+	}, diagnosis.RankAdvice, "_dmarc.shop.example", nil},
+	{"a text that is no tag", func(c *diagnosis.Case) {
+		brokenRecord(c, "shop.example", "v=DMARC1; p=none; x y", "", "\"x y\" is no tag")
+	}, diagnosis.RankAdvice, "_dmarc.shop.example", nil},
+	{"a record that is passed over", func(c *diagnosis.Case) {
+		brokenRecord(c, "two.shop.example", "v=DMARC1; p=reject", "", "2 DMARC records at _dmarc.two.shop.example: none counts")
+	}, diagnosis.RankAdvice, "_dmarc.two.shop.example", nil},
+	{"a record that does not count, and no other", func(c *diagnosis.Case) {
+		c.Evidence.Auth.DMARC = policy.DMARC{Result: policy.AuthNone, Domain: "shop.example", OrgDomain: "shop.example"}
+		brokenRecord(c, "shop.example", "", "", "2 DMARC records at _dmarc.shop.example: none counts")
+		c.Evidence.Sender.Bulk = true
+	}, diagnosis.RankDeferred, "_dmarc.shop.example", nil},
 	{"a sender whose names cannot be published", func(c *diagnosis.Case) {
 		nothingPasses(c, policy.AuthSoftFail)
 		c.Evidence.Auth.SPF.Domain, c.Evidence.Auth.DMARC.Domain = "x\nevil.example. A 192.0.2.1", "y\nevil.example. A 192.0.2.1"
@@ -142,6 +165,12 @@ var repairCases = []struct {
 func nothingPasses(c *diagnosis.Case, spf policy.AuthResult) {
 	c.Evidence.Auth.SPF.Result, c.Evidence.Auth.DKIM = spf, nil
 	c.Evidence.Auth.DMARC.Result, c.Evidence.Auth.DMARC.Policy = policy.AuthFail, "none"
+}
+
+// brokenRecord gives the DMARC record of a domain a problem.
+func brokenRecord(c *diagnosis.Case, domain, record, tag, problem string) {
+	d := &c.Evidence.Auth.DMARC
+	d.ProblemDomain, d.Record, d.BadTag, d.Problem = domain, record, tag, problem
 }
 
 func TestRepairs(t *testing.T) {
