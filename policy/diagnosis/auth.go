@@ -66,20 +66,30 @@ type SPF struct {
 	policy.SPF
 	Alignment Alignment `json:"alignment"`
 	Summary   string    `json:"summary"`
+	// Place says which record Mechanism stands in, such as "redirect=_spf.shop.example
+	// leads to"; empty if it is Record.
+	Place string `json:"place,omitempty"`
 }
 
-func diagnoseSPF(e policy.Evidence) SPF {
+func diagnoseSPF(c *Case) SPF {
+	e := c.Evidence
 	s := e.Auth.SPF
 	out := SPF{SPF: s, Alignment: align(e.Auth, s.Domain, s.OrgDomain, e.Auth.DMARC.StrictSPF, "aspf")}
 	out.Domain, out.OrgDomain, out.Mechanism = clip(s.Domain), clip(s.OrgDomain), clip(s.Mechanism)
-	out.Record, out.Problem, out.Explanation = clip(s.Record), clip(s.Problem), clip(s.Explanation)
+	out.Record, out.Problem, out.Explanation, out.Place = clip(s.Record), clip(s.Problem), clip(s.Explanation), placeOf(s)
 	peer := "the peer"
 	if e.Arrival.Peer.IsValid() {
 		peer = e.Arrival.Peer.String()
 	}
+	limit, asked := limitOf(c)
 	switch {
+	case e.Arrival.Channel == policy.ChannelPOP:
+		out.Identity, out.Summary = "", "not evaluated: the mail was fetched"
+		return out
 	case s.Result == policy.AuthPass:
 		out.Summary = out.Domain + " permits " + peer
+	case limit != "":
+		out.Summary = "the record has " + limit + "; it asked for " + asked
 	case s.Problem != "":
 		out.Summary = out.Problem
 	case s.Result == policy.AuthNone:
@@ -94,6 +104,9 @@ func diagnoseSPF(e policy.Evidence) SPF {
 	switch {
 	case s.Mechanism != "":
 		out.Summary += ", by \"" + out.Mechanism + "\""
+		if out.Place != "" {
+			out.Summary += " in the record that " + out.Place
+		}
 	case s.Result == policy.AuthNeutral:
 		out.Summary += ", as no term matches"
 	}

@@ -2,6 +2,7 @@ package diagnosis_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/doppelbox/doppelbox/policy"
@@ -54,6 +55,46 @@ func TestAppliedPolicy(t *testing.T) {
 		c.Evidence.Auth.DMARC = tt.dmarc
 		if got := diagnosis.Diagnose(c).DMARC.Why; got != tt.want {
 			t.Errorf("%+v: %s", tt.dmarc, got)
+		}
+	}
+}
+
+// TestSPFSummary holds what is said of SPF where the result alone says little.
+func TestSPFSummary(t *testing.T) {
+	t.Parallel()
+	type q = diagnosis.Question
+	for _, tt := range []struct {
+		name   string
+		change func(*diagnosis.Case)
+		want   string
+	}{
+		{"a record that another one leads to", func(c *diagnosis.Case) {
+			c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthFail, Domain: "shop.example", Record: "v=spf1 mx redirect=spf.esp.example", Mechanism: "all"}
+		}, `shop.example forbids 192.0.2.10, by "all" in the record that redirect=spf.esp.example leads to`},
+		{"its own record", func(c *diagnosis.Case) {
+			c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthFail, Domain: "shop.example", Record: "v=spf1 redirect=spf.esp.example -all", Mechanism: "all"}
+		}, `shop.example forbids 192.0.2.10, by "all"`},
+		{"too many terms", func(c *diagnosis.Case) {
+			c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthPermError, Domain: "many.example", Problem: "lookup limit reached"}
+			c.Questions = []q{{Name: "many.example", Type: "TXT", Answer: `"v=spf1 a:x.example"`}, {Name: "x.example", Type: "A", Answer: "nxdomain"}}
+		}, "the record has more than ten terms that ask the DNS (RFC 7208 4.6.4); it asked for many.example TXT, x.example A"},
+		{"too many names without records", func(c *diagnosis.Case) {
+			c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthPermError, Domain: "void.example", Problem: "void lookup limit reached"}
+			c.Questions = []q{{Name: "void.example", Type: "TXT", Answer: `"v=spf1 a:x.example"`}, {Name: "x.example", Type: "A", Answer: "nxdomain"}, {Name: "y.example", Type: "A", Answer: "192.0.2.1"}}
+		}, "the record has more than two terms whose names have no records (RFC 7208 4.6.4); it asked for x.example A"},
+		{"fetched", func(c *diagnosis.Case) {
+			c.Evidence.Arrival = policy.Arrival{Channel: policy.ChannelPOP, Rcpt: "alice@gmail.test"}
+			c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthNone, Identity: "helo", Problem: "the domain cannot be looked up"}
+		}, "not evaluated: the mail was fetched"},
+	} {
+		c := goodCase()
+		tt.change(&c)
+		d := diagnosis.Diagnose(decided(c))
+		if d.SPF.Summary != tt.want {
+			t.Errorf("%s: %s", tt.name, d.SPF.Summary)
+		}
+		if text := d.Text(); c.Evidence.Arrival.Channel == policy.ChannelPOP && (strings.Contains(text, "identity") || strings.Contains(text, "RCPT TO  ")) {
+			t.Errorf("%s has an envelope:\n%s", tt.name, text)
 		}
 	}
 }

@@ -44,6 +44,7 @@ func came(e policy.Evidence) Came {
 				": there is no peer and no envelope"
 			c.TLS = f.TLS
 		}
+		c.Rcpt = "" // Nobody named one.
 		return c
 	case policy.ChannelFile:
 		c.Summary = "handed in as a file; peer, HELO and envelope are what was claimed"

@@ -116,7 +116,7 @@ const (
 func Diagnose(c Case) Diagnosis {
 	d := Diagnosis{
 		Mail: mail(c.Evidence), Outcome: outcome(c), Came: came(c.Evidence),
-		SPF: diagnoseSPF(c.Evidence), DMARC: diagnoseDMARC(c.Evidence.Auth),
+		SPF: diagnoseSPF(&c), DMARC: diagnoseDMARC(c.Evidence.Auth),
 		ARC: diagnoseARC(c.Evidence.Auth.ARC), ReverseDNS: diagnoseReverseDNS(c.Evidence),
 		DNS: sortQuestions(c), Bulk: diagnoseBulk(c), Unsubscribe: unsubscribe(c.Verdict.Unsubscribe),
 		DKIM: []DKIM{}, Actions: []Action{},

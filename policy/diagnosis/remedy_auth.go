@@ -1,8 +1,6 @@
 package diagnosis
 
 import (
-	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/doppelbox/doppelbox/policy"
@@ -18,13 +16,13 @@ func authentication(c *Case, _ policy.Finding) remedy {
 	}
 	m := remedy{where: "the domain of From, " + author}
 	m.signing(c, author)
-	s := diagnoseSPF(c.Evidence)
+	s := diagnoseSPF(c)
 	switch {
-	case s.SPF.Result == policy.AuthPass && !s.Alignment.Aligned:
-		m.do = append(m.do, step("Or use an envelope address at "+author+": SPF passes for "+s.SPF.Domain+", and that says nothing about From ("+s.Alignment.Summary+").")...)
-	case s.SPF.Result == policy.AuthPass:
 	case passedOn(c):
 		m.do = append(m.do, step("SPF cannot make up for that, as the mail was passed on.")...)
+	case s.SPF.Result == policy.AuthPass && !s.Alignment.Aligned:
+		m.do = append(m.do, movingEnvelope(c, author, s))
+	case s.SPF.Result == policy.AuthPass:
 	case !c.Evidence.Arrival.Peer.IsValid():
 		m.do = append(m.do, step("Say which address delivers the mail: without it SPF passes for nobody.")...)
 	default:
@@ -73,26 +71,6 @@ func signing(c *Case, _ policy.Finding) remedy {
 	}
 	m := remedy{where: "the domain of From, " + author}
 	m.signing(c, author)
-	return m
-}
-
-// permitting is the remedy for mail that does not pass SPF.
-func permitting(c *Case, _ policy.Finding) remedy {
-	if !c.Evidence.Arrival.Peer.IsValid() {
-		return remedy{do: step("Say which address delivers the mail: without it SPF passes for nobody.")}
-	}
-	return remedy{where: clip(c.Evidence.Auth.SPF.Domain), do: []Step{mendSPF(c)}}
-}
-
-// narrowing is the remedy for a record that lets nearly everybody pass.
-func narrowing(c *Case, _ policy.Finding) remedy {
-	s := c.Evidence.Auth.SPF
-	m := remedy{where: clip(s.Domain)}
-	entry := clip(s.Mechanism)
-	m.do = step("Have the SPF record name your own senders in place of \"" + entry + "\", which lets nearly everybody pass.")
-	if peer := c.Evidence.Arrival.Peer.Unmap().WithZone(""); peer.IsValid() {
-		m.do[0].Write = zoneText(s.Domain, "v=spf1 "+addressTerm(peer)+" -all")
-	}
 	return m
 }
 
@@ -167,41 +145,6 @@ func mendSignature(s policy.DKIM) Step {
 	return m
 }
 
-// mendSPF says how the peer is permitted by the domain of the envelope.
-func mendSPF(c *Case) Step {
-	s, peer := c.Evidence.Auth.SPF, c.Evidence.Arrival.Peer.Unmap().WithZone("")
-	domain := clip(s.Domain)
-	switch {
-	case domain == "" && s.Identity == "helo":
-		return Step{Do: "Give HELO a name of your own: the envelope has no address, so SPF goes by that name."}
-	case domain == "":
-		return Step{Do: "Use an envelope address with a domain of your own: SPF goes by it."}
-	case s.Result == policy.AuthNone && s.Problem == "":
-		return Step{"Publish an SPF record for " + domain + ", with all its other senders added.", zoneText(s.Domain, "v=spf1 "+addressTerm(peer)+" ~all")}
-	case s.Result == policy.AuthPermError:
-		return Step{Do: "Mend the SPF record of " + domain + ", which no receiver can evaluate: " + clip(s.Problem) + "."}
-	case s.Result == policy.AuthTempError:
-		return Step{Do: "Have the name servers of " + domain + " answer: " + clip(s.Problem) + "."}
-	case s.Record == "" || len(s.Record) > maxValue:
-		return Step{Do: "If " + peer.String() + " is one of the senders of " + domain + ", permit it in the SPF record."}
-	}
-	return Step{"If " + peer.String() + " is one of the senders of " + domain + ", permit it: have the SPF record read so.", zoneText(s.Domain, permit(s.Record, peer))}
-}
-
-// permit adds an address to a record: as the first term, as the first that
-// matches decides (RFC 7208 4.6.2).
-func permit(record string, peer netip.Addr) string {
-	version, rest, _ := strings.Cut(record, " ")
-	return strings.TrimSpace(version + " " + addressTerm(peer) + " " + strings.TrimSpace(rest))
-}
-
-func addressTerm(peer netip.Addr) string {
-	if peer.Is4() {
-		return "ip4:" + peer.String()
-	}
-	return "ip6:" + peer.String()
-}
-
 // outage is the remedy where the DNS did not answer.
 func outage(c *Case, _ policy.Finding) remedy {
 	var list []string
@@ -215,54 +158,4 @@ func outage(c *Case, _ policy.Finding) remedy {
 		m.do = step("Have the name servers of the sender's domains answer; then the mail can come again.")
 	}
 	return m
-}
-
-// reverseName is the name under which the names of an address are (RFC 1035
-// 3.5, RFC 3596 2.5).
-func reverseName(a netip.Addr) string {
-	a = a.Unmap()
-	octets := a.AsSlice()
-	var labels []string
-	for i := len(octets) - 1; i >= 0; i-- {
-		if a.Is4() {
-			labels = append(labels, strconv.Itoa(int(octets[i])))
-		} else {
-			labels = append(labels, strconv.FormatUint(uint64(octets[i]&15), 16), strconv.FormatUint(uint64(octets[i]>>4), 16))
-		}
-	}
-	if a.Is4() {
-		return strings.Join(labels, ".") + ".in-addr.arpa"
-	}
-	return strings.Join(labels, ".") + ".ip6.arpa"
-}
-
-// naming is the remedy for reverse DNS.
-func naming(c *Case, _ policy.Finding) remedy {
-	peer := c.Evidence.Arrival.Peer.Unmap().WithZone("")
-	if !peer.IsValid() {
-		return remedy{}
-	}
-	name, typ := "<name>", "A"
-	if helo := c.Evidence.Arrival.HELO; isName(helo) {
-		name = strings.TrimSuffix(helo, ".")
-	}
-	if len(c.Evidence.Auth.ReverseDNS.Names) > 0 && isName(c.Evidence.Auth.ReverseDNS.Names[0]) {
-		name = c.Evidence.Auth.ReverseDNS.Names[0]
-	}
-	if peer.Is6() {
-		typ = "AAAA"
-	}
-	return remedy{
-		where: reverseName(peer),
-		do: step("Have whoever runs the network of "+peer.String()+" give it a name that leads back to it; HELO should give the same name.",
-			reverseName(peer)+". PTR "+name+".", name+". "+typ+" "+peer.String()),
-	}
-}
-
-// isName says whether a text is a domain name of two labels or more that can be
-// written into a zone as it is.
-func isName(s string) bool {
-	s = strings.TrimSuffix(strings.ToLower(s), ".")
-	return len(s) <= 253 && strings.Contains(s, ".") && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-._") == "" &&
-		!strings.Contains(s, "..") && !strings.HasPrefix(s, ".")
 }

@@ -294,7 +294,7 @@ func (l *list) addMethods() {
 	if s := a.SPF; l.c.Evidence.Arrival.Peer.IsValid() && s.Result != policy.AuthPass && s.Result != policy.AuthTempError && !passedOn(&l.c) &&
 		!l.covers(remedy{spf: true}) {
 		m := permitting(&l.c, policy.Finding{})
-		wrong := "SPF does not pass: " + diagnoseSPF(l.c.Evidence).Summary
+		wrong := "SPF does not pass: " + diagnoseSPF(&l.c).Summary
 		l.join(Repair{Wrong: wrong, Where: m.where, Steps: m.do, Causes: []Cause{{Reason: policy.Reason("spf-" + s.Result)}}}, RankAdvice, "")
 	}
 	if d := a.DMARC; d.Problem != "" && d.ProblemDomain != "" {

@@ -95,6 +95,65 @@ var repairCases = []struct {
 		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
 		`bounces.shop.example. TXT "v=spf1 ip4:192.0.2.10 include:_spf.shop.example -all"`,
 	}},
+	{"a term that lets everybody pass", func(c *diagnosis.Case) {
+		wideSPF(c, "all", "v=spf1 include:_spf.shop.example ip4:192.0.2.10 a +all exp=why.shop.example")
+	}, diagnosis.RankRefused, "bounces.shop.example", []string{`bounces.shop.example. TXT "v=spf1 ip4:192.0.2.10 include:_spf.shop.example a exp=why.shop.example ~all"`}},
+	{"a wide network", func(c *diagnosis.Case) { wideSPF(c, "ip4:0.0.0.0/1", "v=spf1 mx ip4:0.0.0.0/1 -all") },
+		diagnosis.RankRefused, "bounces.shop.example", []string{`bounces.shop.example. TXT "v=spf1 ip4:192.0.2.10 mx ~all"`}},
+	{"a wide network beside a redirect", func(c *diagnosis.Case) {
+		wideSPF(c, "ip4:0.0.0.0/1", "v=spf1 ip4:0.0.0.0/1 redirect=spf.esp.example")
+	}, diagnosis.RankRefused, "bounces.shop.example", []string{`bounces.shop.example. TXT "v=spf1 ip4:192.0.2.10 redirect=spf.esp.example"`}},
+	{"a wide term of another record", func(c *diagnosis.Case) { wideSPF(c, "all", "v=spf1 redirect=spf.esp.example") },
+		diagnosis.RankRefused, "bounces.shop.example", nil},
+	{"a wide term, seen from within", func(c *diagnosis.Case) {
+		wideSPF(c, "all", "v=spf1 +all")
+		c.Evidence.Arrival.Peer = netip.MustParseAddr("127.0.0.1")
+	}, diagnosis.RankRefused, "bounces.shop.example", nil},
+	{"a peer that nobody else knows", func(c *diagnosis.Case) {
+		nothingPasses(c, policy.AuthFail)
+		c.Evidence.Arrival.Peer = netip.MustParseAddr("fe80::1%eth0")
+	}, diagnosis.RankRefused, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+	}},
+	{"an envelope of another firm, seen from within", func(c *diagnosis.Case) {
+		envelopeOf(c, "mailer.example")
+		c.Evidence.Arrival.Peer = netip.MustParseAddr("10.0.0.1")
+	}, diagnosis.RankRefused, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+	}},
+	{"an envelope of another firm", func(c *diagnosis.Case) {
+		envelopeOf(c, "mailer.example")
+		c.Questions = append(c.Questions, diagnosis.Question{Name: "shop.example", Type: "TXT", Answer: "\"x\"\n\"v=spf1 mx \" \"-all\""})
+	}, diagnosis.RankRefused, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+		`shop.example. TXT "v=spf1 ip4:192.0.2.10 mx -all"`,
+	}},
+	{"an envelope of another firm, without a record of one's own", func(c *diagnosis.Case) {
+		envelopeOf(c, "mailer.example")
+		c.Questions = append(c.Questions, diagnosis.Question{Name: "shop.example", Type: "TXT", Answer: "nodata"})
+	}, diagnosis.RankRefused, "the domain of From, shop.example", []string{
+		`<selector>._domainkey.shop.example. TXT "v=DKIM1; k=rsa; p=<the public key in base64>"`,
+		`shop.example. TXT "v=spf1 ip4:192.0.2.10 ~all"`,
+	}},
+	{"no name, and a strange HELO", func(c *diagnosis.Case) {
+		c.Evidence.Auth.ReverseDNS, c.Evidence.Arrival.HELO = policy.ReverseDNS{Result: policy.AuthNone}, "mx.google.com"
+	}, diagnosis.RankAdvice, "10.2.0.192.in-addr.arpa", []string{"10.2.0.192.in-addr.arpa. PTR <name>.", "<name>. A 192.0.2.10"}},
+	{"no name, and an address in HELO", func(c *diagnosis.Case) {
+		c.Evidence.Auth.ReverseDNS, c.Evidence.Arrival.HELO = policy.ReverseDNS{Result: policy.AuthFail, Names: []string{"192.0.2.10"}}, "192.0.2.10"
+	}, diagnosis.RankAdvice, "10.2.0.192.in-addr.arpa", []string{"10.2.0.192.in-addr.arpa. PTR <name>.", "<name>. A 192.0.2.10"}},
+	{"no name of a peer that nobody else knows", func(c *diagnosis.Case) {
+		c.Evidence.Auth.ReverseDNS, c.Evidence.Arrival.Peer = policy.ReverseDNS{Result: policy.AuthNone}, netip.MustParseAddr("::1")
+	}, diagnosis.RankAdvice, "::1", nil},
+	{"a bounce with the HELO of others", func(c *diagnosis.Case) {
+		c.Evidence.Arrival.MailFrom, c.Evidence.Arrival.HELO = "", "mx.google.com"
+		c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthNone, Identity: "helo", Domain: "mx.google.com", OrgDomain: "google.com"}
+		c.Evidence.Sender.Bulk = true
+	}, diagnosis.RankDeferred, "HELO", nil},
+	{"a bounce with a HELO of one's own", func(c *diagnosis.Case) {
+		c.Evidence.Arrival.MailFrom = ""
+		c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthNone, Identity: "helo", Domain: "mail.shop.example", OrgDomain: "shop.example"}
+		c.Evidence.Sender.Bulk = true
+	}, diagnosis.RankDeferred, "mail.shop.example", []string{`mail.shop.example. TXT "v=spf1 ip4:192.0.2.10 ~all"`}},
 	{"no SPF record", func(c *diagnosis.Case) {
 		nothingPasses(c, policy.AuthNone)
 		c.Evidence.Auth.SPF.Record = ""
@@ -165,6 +224,21 @@ var repairCases = []struct {
 func nothingPasses(c *diagnosis.Case, spf policy.AuthResult) {
 	c.Evidence.Auth.SPF.Result, c.Evidence.Auth.DKIM = spf, nil
 	c.Evidence.Auth.DMARC.Result, c.Evidence.Auth.DMARC.Policy = policy.AuthFail, "none"
+}
+
+// wideSPF has SPF pass by a term that lets nearly everybody pass, which a dial
+// refuses.
+func wideSPF(c *diagnosis.Case, mechanism, record string) {
+	c.Evidence.Auth.SPF.Mechanism, c.Evidence.Auth.SPF.Record = mechanism, record
+	c.Evidence.Dials = policy.Dials{policy.DialSuspiciousSPF: "reject"}
+}
+
+// envelopeOf has SPF pass for another firm, and nothing else.
+func envelopeOf(c *diagnosis.Case, domain string) {
+	nothingPasses(c, policy.AuthPass)
+	s := &c.Evidence.Auth.SPF
+	s.Domain, s.OrgDomain, s.Record, s.Mechanism = domain, domain, "v=spf1 +mx -all", "mx"
+	c.Evidence.Auth.DMARC.Policy, c.Evidence.Auth.DMARC.SPFAligned = "reject", false
 }
 
 // brokenRecord gives the DMARC record of a domain a problem.

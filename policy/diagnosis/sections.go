@@ -39,7 +39,11 @@ func (d Diagnosis) viewSPF() section {
 	s.row("identity", r.Identity)
 	s.row("domain", r.Domain)
 	s.row("alignment", alignmentText(r.Alignment))
-	s.row("matched", r.Mechanism)
+	matched := r.Mechanism
+	if r.Place != "" {
+		matched += ", in the record that " + r.Place
+	}
+	s.row("matched", matched)
 	s.row("record", r.Record)
 	s.row("explanation", r.Explanation)
 	return s
