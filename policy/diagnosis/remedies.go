@@ -220,25 +220,47 @@ func sendingAs(c *Case, _ policy.Finding) remedy {
 
 // passing is the remedy for mail that lost its signature on the way.
 func passing(c *Case, f policy.Finding) remedy {
-	m := remedy{where: "who passed the mail on"}
-	if fw := c.Evidence.Access.Forward; fw != nil && fw.By != "" {
-		m.where += ", " + clip(fw.By)
-	}
 	if f.Reason == "dkim-absent" {
 		author := clip(c.Evidence.Auth.DMARC.Domain)
 		return remedy{where: "the domain of From, " + author, do: step("Sign with DKIM, d="+author+": only that survives being passed on.", newKey(author)...)}
 	}
-	switch policy.Change(factOf(f, "change")) {
+	return remedy{where: forwarder(c), do: []Step{intact(policy.Change(factOf(f, "change")))}}
+}
+
+// intact asks who passed a mail on to leave it as it was.
+func intact(change policy.Change) Step {
+	switch change {
 	case policy.ChangeFooter:
-		m.do = step("Have it add no footer or disclaimer: proven to be what broke the signature.")
+		return Step{Do: "Have it add no footer or disclaimer: proven to be what broke the signature."}
 	case policy.ChangeSubject:
-		m.do = step("Have it put no tag before the subject: proven to be what broke the signature.")
+		return Step{Do: "Have it put no tag before the subject: proven to be what broke the signature."}
 	case policy.ChangeReencoded:
-		m.do = step("Have it leave the transfer encoding as it is: proven to be what broke the signature. Signers can prevent it by sending base64 or quoted-printable.")
-	default:
-		m.do = step("Have it pass the mail on octet for octet.")
+		return Step{Do: "Have it leave the transfer encoding as it is: proven to be what broke the signature. Signers can prevent it by sending base64 or quoted-printable."}
 	}
-	return m
+	return Step{Do: "Have it pass the mail on octet for octet."}
+}
+
+// forwarder names who passed the mail on.
+func forwarder(c *Case) string {
+	a := c.Evidence.Access
+	switch {
+	case a.Pattern == policy.PatternMailingList:
+		for _, s := range a.Signals {
+			if (s.Name == "list-domain" || s.Name == "list-id") && s.Value != "" {
+				return "the list, " + clipTo(s.Value, 100)
+			}
+		}
+		return "the list"
+	case a.Forward != nil && a.Forward.By != "":
+		return "who passed the mail on, " + clip(a.Forward.By)
+	}
+	return "who passed the mail on"
+}
+
+// brokenOnTheWay says that a signature of a mail that was passed on is broken by
+// a change: the signer can do nothing about it.
+func brokenOnTheWay(c *Case, s policy.DKIM) bool {
+	return passedOn(c) && s.Result != policy.AuthPass && (s.Change != "" || s.Reason == "body-hash" || s.Reason == "body-length" || s.Reason == "signature")
 }
 
 // registering is the remedy for a sender that is not registered for the action.

@@ -19,7 +19,11 @@ func authentication(c *Case, _ policy.Finding) remedy {
 	s := diagnoseSPF(c)
 	switch {
 	case passedOn(c):
-		m.do = append(m.do, step("SPF cannot make up for that, as the mail was passed on.")...)
+		text := "SPF cannot make up for that, as the mail was passed on."
+		if s.SPF.Result == policy.AuthPass && !s.Alignment.Aligned {
+			text = "SPF cannot make up for that: it passes for " + s.SPF.Domain + ", as the mail was passed on."
+		}
+		m.do = append(m.do, step(text)...)
 	case s.SPF.Result == policy.AuthPass && !s.Alignment.Aligned:
 		m.do = append(m.do, movingEnvelope(c, author, s))
 	case s.SPF.Result == policy.AuthPass:
@@ -45,6 +49,9 @@ func (m *remedy) signing(c *Case, author string) {
 		case d.Alignment.Aligned && s.Result != policy.AuthPass && own < maxMethods:
 			own++
 			mend := mendSignature(s)
+			if brokenOnTheWay(c, s) {
+				mend, m.where = intact(s.Change), forwarder(c)
+			}
 			mend.Do = "DKIM, selector " + clip(s.Selector) + " of " + clip(s.Domain) + ": " + mend.Do
 			m.do = append(m.do, mend)
 		case !d.Alignment.Aligned && s.Result == policy.AuthPass && other == nil:
@@ -53,6 +60,8 @@ func (m *remedy) signing(c *Case, author string) {
 	}
 	switch {
 	case own > 0:
+	case passedOn(c):
+		m.do = append(m.do, step("Sign with DKIM, d="+author+": only that survives being passed on.", newKey(author)...)...)
 	case other != nil:
 		m.do = append(m.do, step("Sign with d="+author+": the signature of "+clip(other.Domain)+" holds, and is "+align(c.Evidence.Auth, other.Domain, other.OrgDomain, c.Evidence.Auth.DMARC.StrictDKIM, "adkim").Summary+". A service that sends for you calls this custom or branded DKIM.", newKey(author)...)...)
 	default:

@@ -315,7 +315,11 @@ func (l *list) addSignatures(signatures []policy.DKIM) {
 		if s.Problem != "" {
 			wrong += ": " + clip(s.Problem)
 		}
-		l.join(Repair{Wrong: wrong, Where: clip(keyName(s)), Steps: []Step{mendSignature(s)}, Causes: []Cause{{Reason: s.Reason}}}, RankAdvice, "")
+		where, mend := clip(keyName(s)), mendSignature(s)
+		if brokenOnTheWay(&l.c, s) {
+			where, mend = forwarder(&l.c), intact(s.Change)
+		}
+		l.join(Repair{Wrong: wrong, Where: where, Steps: []Step{mend}, Causes: []Cause{{Reason: s.Reason}}}, RankAdvice, "")
 	}
 }
 

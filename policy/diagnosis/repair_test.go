@@ -247,6 +247,53 @@ func brokenRecord(c *diagnosis.Case, domain, record, tag, problem string) {
 	d.ProblemDomain, d.Record, d.BadTag, d.Problem = domain, record, tag, problem
 }
 
+// TestPassedOn holds who is asked to do what, where a mail was passed on: SPF is
+// then the forwarder's, and what the signer did was well done.
+func TestPassedOn(t *testing.T) {
+	t.Parallel()
+	byForward := policy.Access{Pattern: policy.PatternAutoForward, Forward: &policy.Forward{Style: policy.ForwardSRS, By: "forward.example"}}
+	byList := policy.Access{Pattern: policy.PatternMailingList, Signals: []policy.Signal{{Name: "list-id", Value: "talk.list.example"}}}
+	for _, tt := range []struct {
+		name   string
+		access policy.Access
+		change policy.Change
+		where  string
+		do     string // How the first step begins.
+	}{
+		{"a forwarder's footer", byForward, policy.ChangeFooter, "who passed the mail on, forward.example", "DKIM, selector s1 of shop.example: Have it add no footer"},
+		{"a list's tag", byList, policy.ChangeSubject, "the list, talk.list.example", "DKIM, selector s1 of shop.example: Have it put no tag"},
+		{"a list that does not say its name", policy.Access{Pattern: policy.PatternMailingList}, policy.ChangeReencoded, "the list", "DKIM, selector s1 of shop.example: Have it leave the transfer encoding"},
+		{"nothing proven", policy.Access{Pattern: policy.PatternAutoForward}, "", "who passed the mail on", "DKIM, selector s1 of shop.example: Have it pass the mail on octet for octet"},
+		{"no signature", byForward, "none", "the domain of From, shop.example", "Sign with DKIM, d=shop.example: only that survives"},
+	} {
+		c := goodCase()
+		signatures := c.Evidence.Auth.DKIM
+		envelopeOf(&c, "forward.example")
+		c.Evidence.Access = tt.access
+		if tt.change != "none" {
+			signatures[0].Result, signatures[0].Reason, signatures[0].Change = policy.AuthFail, "body-hash", tt.change
+			c.Evidence.Auth.DKIM = signatures
+		}
+		r := diagnosis.Diagnose(decided(c)).Repairs[0]
+		if r.Where != tt.where || !strings.HasPrefix(r.Steps[0].Do, tt.do) {
+			t.Errorf("%s: at %s, %s", tt.name, r.Where, r.Steps[0].Do)
+		}
+		if want := "SPF cannot make up for that: it passes for forward.example, as the mail was passed on."; r.Steps[1].Do != want {
+			t.Errorf("%s: the second step is %s", tt.name, r.Steps[1].Do)
+		}
+	}
+	// The same where no check complains of it.
+	c := goodCase()
+	c.Evidence.Access = byForward
+	broken := c.Evidence.Auth.DKIM[0]
+	broken.Result, broken.Reason, broken.Change = policy.AuthFail, "body-hash", policy.ChangeFooter
+	c.Evidence.Auth.DKIM = append(c.Evidence.Auth.DKIM, broken)
+	list := diagnosis.Diagnose(decided(c)).Repairs
+	if i := slices.IndexFunc(list, func(r diagnosis.Repair) bool { return r.Causes[0] == diagnosis.Cause{Reason: "body-hash"} }); i < 0 || list[i].Where != "who passed the mail on, forward.example" {
+		t.Errorf("got %+v", list)
+	}
+}
+
 func TestRepairs(t *testing.T) {
 	t.Parallel()
 	if list := diagnosis.Diagnose(goodCase()).Repairs; slices.ContainsFunc(list, func(r diagnosis.Repair) bool { return r.Rank != diagnosis.RankBulk }) {
