@@ -79,7 +79,11 @@ func checkBulkAlignment(s subject) conclusion {
 	case s.unsettled():
 		return skip("auth-temperror", "a look-up failed for the time being", s.bulkFacts()...)
 	}
-	c := fail("bulk-unaligned", "what passes does not belong to the domain of From, and the sender is a bulk sender", append(s.bulkFacts(), s.authFacts()...)...)
+	detail := "nothing passes for the domain of From, and the sender is a bulk sender"
+	if s.e.Auth.SPF.Result == AuthPass || s.e.Auth.dkimPasses() {
+		detail = "what passes does not belong to the domain of From, and the sender is a bulk sender"
+	}
+	c := fail("bulk-unaligned", detail, append(s.bulkFacts(), s.authFacts()...)...)
 	return s.broken(c, DialBulkAlignment, "bulk-alignment-temporary", "bulk-alignment")
 }
 

@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/doppelbox/doppelbox/policy"
@@ -42,7 +43,7 @@ var remedies = map[Cause]remedy{
 	{"impersonation", "impersonates-provider"}: {where: "From", do: step("Send from a domain of your own: mail from the provider's own domain comes from the provider's own servers only.")},
 	{"bulk-spf", "bulk-spf-missing"}:           {wrong: "SPF does not pass", make: permitting, spf: true},
 	{"bulk-dkim", "bulk-dkim-missing"}:         {wrong: "DKIM does not pass", make: signing, dkim: true},
-	{"bulk-alignment", "bulk-unaligned"}:       {wrong: "what passes does not belong to the domain of From", make: authentication, dkim: true, spf: true},
+	{"bulk-alignment", "bulk-unaligned"}:       {make: aligning, dkim: true, spf: true},
 	{"bulk-dmarc", "bulk-dmarc-missing"}:       {wrong: "the author domain has no DMARC record with a policy", make: publishing},
 	{"bulk-one-click", "one-click-missing"}:    {wrong: "there is no List-Unsubscribe field, which marketing mail needs", where: "List-Unsubscribe", do: step("If this is marketing mail, add these fields, with a token of the recipient's, and sign them.", "List-Unsubscribe: <https://shop.example/unsubscribe?token=<token of the recipient>>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click")},
 	{"bulk-one-click", "one-click-broken"}:     {where: "List-Unsubscribe, List-Unsubscribe-Post", do: step("If this is marketing mail, mend what is said on one-click unsubscription.")},
@@ -81,7 +82,7 @@ var remedies = map[Cause]remedy{
 	{"unsubscribe-uri", "https-several"}:           {where: "List-Unsubscribe", do: step("Leave one URI with https.")},
 	{"unsubscribe-uri", "url-malformed"}:           {where: "List-Unsubscribe", do: step("Write an absolute https URI in ASCII, without a user name and without a fragment.")},
 	{"unsubscribe-signed", "not-covered"}:          {where: "h= of the DKIM signature", do: step("Put List-Unsubscribe and List-Unsubscribe-Post into h= of the signature.")},
-	{"unsubscribe-signed", "dkim-missing"}:         {where: "h= of the DKIM signature", do: step("Sign with DKIM, with List-Unsubscribe and List-Unsubscribe-Post in h=: SPF is not enough here (RFC 8058 section 4).")},
+	{"unsubscribe-signed", "dkim-missing"}:         {make: signingUnsubscription, dkim: true},
 	{"unsubscribe-aligned", "unaligned"}:           {where: "d= of the DKIM signature", do: step("Have From's own domain sign both fields.")},
 	{"unsubscribe-delivered", "would-be-rejected"}: followsDelivery(),
 	{"unsubscribe-delivered", "would-be-deferred"}: followsDelivery(),
@@ -192,6 +193,30 @@ func atMarkup(c *Case, _ policy.Finding) remedy {
 		}
 	}
 	m.where = strings.Join(places, "; ")
+	return m
+}
+
+// signingUnsubscription is the remedy where no signature holds that one-click
+// unsubscription could rest on. One that is broken and names both fields is only
+// to be mended.
+func signingUnsubscription(c *Case, f policy.Finding) remedy {
+	m := signing(c, f)
+	for _, s := range c.Evidence.Auth.DKIM {
+		if slices.Contains(s.Headers, "list-unsubscribe") && slices.Contains(s.Headers, "list-unsubscribe-post") {
+			return m
+		}
+	}
+	m.extra = step("Put List-Unsubscribe and List-Unsubscribe-Post into h= of the signature: SPF is not enough here (RFC 8058 section 4).")
+	return m
+}
+
+// aligning is the remedy for a bulk sender for whose From nothing passes.
+func aligning(c *Case, f policy.Finding) remedy {
+	m := authentication(c, f)
+	m.wrong = "nothing passes for the domain of From"
+	if c.Evidence.Auth.SPF.Result == policy.AuthPass || slices.ContainsFunc(c.Evidence.Auth.DKIM, func(s policy.DKIM) bool { return s.Result == policy.AuthPass }) {
+		m.wrong = "what passes does not belong to the domain of From"
+	}
 	return m
 }
 

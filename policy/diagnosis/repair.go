@@ -42,7 +42,9 @@ type Repair struct {
 	Steps   []Step   `json:"steps"`             // What to do about it.
 	Causes  []Cause  `json:"causes"`
 
-	inAction bool
+	inAction  bool
+	spf, dkim bool   // The methods that its steps go through.
+	extra     []Step // Those of its steps that other repairs of these methods lack.
 }
 
 // Step is one step of a repair.
@@ -67,6 +69,8 @@ type remedy struct {
 	action bool
 	// spf and dkim say that the steps go through SPF, or every signature.
 	spf, dkim bool
+	// extra are steps of its own, after those that go through the methods.
+	extra []Step
 }
 
 // maxEffects bounds what is listed of one repair.
@@ -84,6 +88,7 @@ func RepairOf(c Case, f policy.Finding) Repair {
 	if m.wrong != "" {
 		r.Wrong = m.wrong
 	}
+	r.spf, r.dkim = m.spf, m.dkim
 	if m.make != nil {
 		m = m.make(&c, f)
 	}
@@ -98,7 +103,7 @@ func RepairOf(c Case, f policy.Finding) Repair {
 	if m.wrong != "" { // What make says of the case goes before the table.
 		r.Wrong = m.wrong
 	}
-	r.Where, r.Steps, r.inAction = clip(m.where), m.do, m.action
+	r.Where, r.Steps, r.inAction, r.extra = clip(m.where), slices.Concat(m.do, m.extra), m.action, m.extra
 	return r
 }
 
@@ -145,7 +150,7 @@ func (l *list) addAbout(f policy.Finding, rank Rank, effect, about string) {
 
 func (l *list) join(r Repair, rank Rank, effect string) {
 	i := slices.IndexFunc(l.list, func(o Repair) bool {
-		return o.Where == r.Where && slices.EqualFunc(o.Steps, r.Steps, Step.equal)
+		return o.covers(r) || o.Where == r.Where && slices.EqualFunc(o.Steps, r.Steps, Step.equal)
 	})
 	if i < 0 {
 		r.Rank = rank
@@ -162,7 +167,8 @@ func (l *list) join(r Repair, rank Rank, effect string) {
 	if slices.Index(ranks, rank) < slices.Index(ranks, o.Rank) {
 		o.Rank, o.Wrong = rank, r.Wrong
 	}
-	o.Effects = listed(o.Effects, effect)
+	o.take(r)
+	o.Effects = withEffect(o.Effects, effect)
 	for _, about := range r.About {
 		o.About = listed(o.About, about)
 	}
@@ -171,6 +177,49 @@ func (l *list) join(r Repair, rank Rank, effect string) {
 			o.Causes = append(o.Causes, cause)
 		}
 	}
+}
+
+// covers says whether the steps of a repair go through the methods of another
+// one, which need not be said twice: who signs for From mends all that a
+// signature mends, and SPF alone needs its own steps.
+func (r Repair) covers(o Repair) bool { return r.dkim && o.dkim || r.spf && o.spf && !o.dkim }
+
+// take adds the steps of a repair that is covered: those of its own and, if it
+// goes through more methods, those.
+func (r *Repair) take(o Repair) {
+	if o.spf && !r.spf {
+		r.spf, r.Where, r.Steps = true, o.Where, slices.Concat(o.Steps, r.extra)
+	}
+	for _, s := range o.extra {
+		if !slices.ContainsFunc(r.Steps, s.equal) {
+			r.Steps, r.extra = append(r.Steps, s), append(r.extra, s)
+		}
+	}
+}
+
+// deliveryEffects are what can become of a mail, worst first, of everybody's and
+// of a bulk sender's.
+var deliveryEffects = [][]string{
+	{"the mail is refused", "the mail is put off", "the mail is filed as spam"},
+	{"a bulk sender's mail would be refused for good", "a bulk sender's mail would be put off, for the sender to come again", "a bulk sender's mail would be accepted, and filed as spam"},
+}
+
+// withEffect adds an effect. A mail is delivered in one way only, so that of
+// several the worst is kept.
+func withEffect(list []string, effect string) []string {
+	for _, order := range deliveryEffects {
+		n := slices.Index(order, effect)
+		if n < 0 {
+			continue
+		}
+		for i, e := range list {
+			if m := slices.Index(order, e); m >= 0 {
+				list[i] = order[min(m, n)]
+				return list
+			}
+		}
+	}
+	return listed(list, effect)
 }
 
 func (s Step) equal(o Step) bool { return s.Do == o.Do && slices.Equal(s.Write, o.Write) }
@@ -242,7 +291,7 @@ func (l *list) find(id policy.CheckID) int {
 func (l *list) addBulk(other policy.Verdict) {
 	now := l.c.Verdict
 	for _, f := range other.Findings {
-		if isNew(now.Findings, f) && !l.covers(remedies[Cause{f.Check, f.Reason}]) {
+		if isNew(now.Findings, f) {
 			effect := "a bulk sender's mail would be " + deliveryText(f.Delivery, f.Folder)
 			if f.Delivery == "" {
 				effect = "a bulk sender would fail this check"
@@ -271,14 +320,9 @@ func isNew(now []policy.Finding, f policy.Finding) bool {
 	})
 }
 
-// covers says whether some repair goes already through the methods of a remedy.
-func (l *list) covers(m remedy) bool {
-	return (m.spf || m.dkim) && slices.ContainsFunc(l.list, func(r Repair) bool {
-		return slices.ContainsFunc(r.Causes, func(c Cause) bool {
-			has := remedies[c]
-			return (has.spf || !m.spf) && (has.dkim || !m.dkim)
-		})
-	})
+// covers says whether some repair goes already through a method.
+func (l *list) covers(method Repair) bool {
+	return slices.ContainsFunc(l.list, func(r Repair) bool { return r.covers(method) })
 }
 
 // maxMethods bounds the signatures that get advice of their own.
@@ -288,11 +332,11 @@ const maxMethods = 5
 // complains of, as another one makes up for it. It will not always.
 func (l *list) addMethods() {
 	a := l.c.Evidence.Auth
-	if !l.covers(remedy{dkim: true}) {
+	if !l.covers(Repair{dkim: true}) {
 		l.addSignatures(a.DKIM)
 	}
 	if s := a.SPF; l.c.Evidence.Arrival.Peer.IsValid() && s.Result != policy.AuthPass && s.Result != policy.AuthTempError && !passedOn(&l.c) &&
-		!l.covers(remedy{spf: true}) {
+		!l.covers(Repair{spf: true}) {
 		m := permitting(&l.c, policy.Finding{})
 		wrong := "SPF does not pass: " + diagnoseSPF(&l.c).Summary
 		l.join(Repair{Wrong: wrong, Where: m.where, Steps: m.do, Causes: []Cause{{Reason: policy.Reason("spf-" + s.Result)}}}, RankAdvice, "")

@@ -330,8 +330,8 @@ func TestBulkRepairs(t *testing.T) {
 		bulk bool
 		want string
 	}{
-		{false, "unsubscribe bulk bulk advice"},
-		{true, "deferred deferred unsubscribe advice advice"},
+		{false, "unsubscribe bulk advice"},
+		{true, "deferred deferred advice advice"},
 	} {
 		c.Evidence.Sender.Bulk = tt.bulk
 		d := diagnosis.Diagnose(decided(c))
@@ -341,6 +341,81 @@ func TestBulkRepairs(t *testing.T) {
 		}
 		if strings.Join(got, " ") != tt.want || d.Bulk.Is != tt.bulk || len(d.Bulk.Changes) == 0 {
 			t.Errorf("bulk %v: %s\n%s", tt.bulk, got, d.Text())
+		}
+	}
+}
+
+// TestOneSignatureMendsAll holds that what one signature mends is one repair,
+// and that of the ways in which a mail can be delivered only the worst is named.
+func TestOneSignatureMendsAll(t *testing.T) {
+	t.Parallel()
+	refused := func(c *diagnosis.Case) {
+		nothingPasses(c, policy.AuthSoftFail)
+		c.Evidence.Auth.DMARC.Policy, c.Evidence.Auth.DMARC.SPFAligned, c.Evidence.Auth.DMARC.DKIMAligned = "quarantine", false, false
+	}
+	broken := goodCase().Evidence.Auth.DKIM[0]
+	broken.Result, broken.Reason = policy.AuthFail, "body-hash"
+	for _, tt := range []struct {
+		name   string
+		change func(*diagnosis.Case)
+		rank   diagnosis.Rank
+		steps  []string // How they begin.
+	}{
+		{"nothing passes", refused, diagnosis.RankRefused, []string{"Sign with DKIM, d=shop.example", "If 192.0.2.10 is one", "If the mail is not", "Put List-Unsubscribe and"}},
+		{"for bulk senders, too", func(c *diagnosis.Case) { refused(c); c.Evidence.Sender.Bulk = true }, diagnosis.RankRefused,
+			[]string{"Sign with DKIM, d=shop.example", "If 192.0.2.10 is one", "If the mail is not", "Put List-Unsubscribe and"}},
+		{"the signature is broken", func(c *diagnosis.Case) { refused(c); c.Evidence.Auth.DKIM = []policy.DKIM{broken} }, diagnosis.RankRefused,
+			[]string{"DKIM, selector s1 of shop.example: Sign last", "If 192.0.2.10 is one", "If the mail is not"}},
+		{"only the signature is broken", func(c *diagnosis.Case) { c.Evidence.Auth.DKIM = []policy.DKIM{broken} }, diagnosis.RankUnsubscribe,
+			[]string{"DKIM, selector s1 of shop.example: Sign last"}},
+		{"there is only no signature", func(c *diagnosis.Case) { c.Evidence.Auth.DKIM = nil }, diagnosis.RankUnsubscribe,
+			[]string{"Sign with DKIM, d=shop.example", "Put List-Unsubscribe and"}},
+	} {
+		c := goodCase()
+		tt.change(&c)
+		n := 0
+		for _, r := range diagnosis.Diagnose(decided(c)).Repairs {
+			var steps []string
+			for _, s := range r.Steps {
+				steps = append(steps, s.Do)
+			}
+			text := strings.Join(steps, "\n")
+			if !strings.Contains(text, "Sign ") {
+				continue
+			}
+			if n++; r.Rank != tt.rank || !slices.EqualFunc(steps, tt.steps, strings.HasPrefix) {
+				t.Errorf("%s: %s\n%s", tt.name, r.Rank, text)
+			}
+			if !slices.ContainsFunc(r.Causes, func(c diagnosis.Cause) bool { return c.Check == "unsubscribe-signed" }) {
+				t.Errorf("%s: causes are %v", tt.name, r.Causes)
+			}
+			delivery := slices.DeleteFunc(r.Effects, func(e string) bool { return !strings.HasPrefix(e, "the mail is ") })
+			if tt.rank == diagnosis.RankRefused && !slices.Equal(delivery, []string{"the mail is refused"}) {
+				t.Errorf("%s: therefore %q", tt.name, r.Effects)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %d repairs speak of signing", tt.name, n)
+		}
+	}
+}
+
+// TestBulkAlignment holds that something is said to pass only if it does.
+func TestBulkAlignment(t *testing.T) {
+	t.Parallel()
+	for result, want := range map[policy.AuthResult]string{
+		policy.AuthPass: "what passes does not belong to the domain of From", policy.AuthSoftFail: "nothing passes for the domain of From",
+	} {
+		c := goodCase()
+		envelopeOf(&c, "mailer.example")
+		c.Evidence.Auth.SPF.Result = result
+		f := policy.Finding{Check: "bulk-alignment", Result: policy.Fail, Reason: "bulk-unaligned"}
+		if got := diagnosis.RepairOf(c, f).Wrong; got != want {
+			t.Errorf("SPF %s: %s", result, got)
+		}
+		c.Evidence.Sender.Bulk = true
+		if f, ok := decided(c).Verdict.Finding("bulk-alignment"); !ok || f.Detail != want+", and the sender is a bulk sender" {
+			t.Errorf("SPF %s: %+v", result, f)
 		}
 	}
 }
