@@ -126,6 +126,9 @@ func diagnoseDKIM(a policy.Authentication, s policy.DKIM) DKIM {
 	out := DKIM{DKIM: s, Alignment: align(a, s.Domain, s.OrgDomain, a.DMARC.StrictDKIM, "adkim"), Record: clip(keyName(s))}
 	out.Problem, out.Domain, out.OrgDomain, out.AUID = clip(s.Problem), clip(s.Domain), clip(s.OrgDomain), clip(s.AUID)
 	out.Selector, out.Algorithm, out.Signature = clip(s.Selector), clip(s.Algorithm), clip(s.Signature)
+	if s.Reason == "too-many-signatures" {
+		out.Alignment.Aligned, out.Alignment.Relation, out.Alignment.Summary = false, RelationUnknown, "not compared: the signature was not looked at"
+	}
 	out.Headers = nil
 	for _, name := range bounded(s.Headers) {
 		out.Headers = append(out.Headers, clipTo(name, 100))

@@ -7,6 +7,8 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/diagnosis"
+	"github.com/doppelbox/doppelbox/policy/message"
+	"github.com/doppelbox/doppelbox/receiver/mailauth"
 )
 
 func TestAlignment(t *testing.T) {
@@ -96,6 +98,40 @@ func TestSPFSummary(t *testing.T) {
 		if text := d.Text(); c.Evidence.Arrival.Channel == policy.ChannelPOP && (strings.Contains(text, "identity") || strings.Contains(text, "RCPT TO  ")) {
 			t.Errorf("%s has an envelope:\n%s", tt.name, text)
 		}
+	}
+}
+
+// TestSignaturesNotRead holds that what was not looked at is not judged.
+func TestSignaturesNotRead(t *testing.T) {
+	t.Parallel()
+	c := goodCase()
+	for range 24 {
+		c.Evidence.Auth.DKIM = append(c.Evidence.Auth.DKIM, policy.DKIM{Result: policy.AuthPolicy, Reason: mailauth.ReasonTooMany, Domain: "esp.example"})
+	}
+	d := diagnosis.Diagnose(decided(c))
+	if a := d.DKIM[1].Alignment; a.Relation != diagnosis.RelationUnknown || a.Summary != "not compared: the signature was not looked at" {
+		t.Errorf("alignment = %+v", a)
+	}
+	if want := "25 signatures, 1 passing; 5 of them are not shown\n"; !strings.Contains(d.Text(), want) {
+		t.Errorf("there is no %q in\n%s", want, d.Text())
+	}
+	c.Evidence.Header.Problems = []policy.Problem{{Code: message.TooManyFields, Text: "more than 10000 fields"}}
+	if want := "5 of them are not shown; the header has more fields than were read\n"; !strings.Contains(diagnosis.Diagnose(decided(c)).Text(), want) {
+		t.Errorf("there is no %q", want)
+	}
+	c.Evidence.Auth.DKIM = nil
+	if want := "there is no DKIM signature in the fields that were read; the header has more of them\n"; !strings.Contains(diagnosis.Diagnose(decided(c)).Text(), want) {
+		t.Errorf("there is no %q", want)
+	}
+}
+
+// TestLongLabel holds that no label fills the page.
+func TestLongLabel(t *testing.T) {
+	t.Parallel()
+	c := goodCase()
+	c.Evidence.Markup.Actions[0].Name = strings.Repeat("x", 3000)
+	if text := diagnosis.Diagnose(decided(c)).Text(); strings.Contains(text, strings.Repeat("x", 101)) {
+		t.Errorf("the label is not cut:\n%s", text)
 	}
 }
 

@@ -8,10 +8,12 @@
 package diagnosis
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/policy/message"
 )
 
 // Case is what a diagnosis is made from.
@@ -56,6 +58,8 @@ type Diagnosis struct {
 	Unsubscribe Action     `json:"unsubscribe"`
 	Bulk        Bulk       `json:"bulk"`
 	Dials       []string   `json:"dials,omitempty"` // Those that the verdict read: "name=value".
+
+	cut bool // The header was not read to its end.
 }
 
 // Mail is what the mail says of itself.
@@ -120,6 +124,7 @@ func Diagnose(c Case) Diagnosis {
 		ARC: diagnoseARC(c.Evidence.Auth.ARC), ReverseDNS: diagnoseReverseDNS(c.Evidence),
 		DNS: sortQuestions(c), Bulk: diagnoseBulk(c), Unsubscribe: unsubscribe(c.Verdict.Unsubscribe),
 		DKIM: []DKIM{}, Actions: []Action{},
+		cut: slices.ContainsFunc(c.Evidence.Header.Problems, func(p policy.Problem) bool { return p.Code == message.TooManyFields }),
 	}
 	for _, s := range c.Evidence.Auth.DKIM {
 		if len(d.DKIM) == maxDKIM {
@@ -197,7 +202,7 @@ func deliveryText(d policy.Delivery, f policy.Folder) string {
 }
 
 func action(e policy.Evidence, v policy.ActionVerdict) Action {
-	a := Action{Index: v.Index, Name: clip(v.Name), Type: clip(v.Type), Kind: v.Kind, Answer: v.Answer, Check: v.Decider, Reason: v.Reason}
+	a := Action{Index: v.Index, Name: clipTo(v.Name, 100), Type: clipTo(v.Type, 100), Kind: v.Kind, Answer: v.Answer, Check: v.Decider, Reason: v.Reason}
 	a.Summary = "every check passes"
 	if f, ok := v.Finding(v.Decider); ok {
 		a.Summary = clip(f.Detail)

@@ -58,6 +58,9 @@ func alignmentText(a Alignment) string {
 
 func (d Diagnosis) viewDKIM() section {
 	s := section{ID: "dkim", Title: "DKIM", Word: "none", Mark: plain, Lead: "the mail has no DKIM signature"}
+	if d.cut {
+		s.Lead = "there is no DKIM signature in the fields that were read; the header has more of them"
+	}
 	if len(d.DKIM) == 0 {
 		return s
 	}
@@ -68,12 +71,15 @@ func (d Diagnosis) viewDKIM() section {
 		}
 		s.Parts = append(s.Parts, r.section())
 	}
-	s.Word, s.Mark, s.Lead = string(d.DKIM[0].DKIM.Result), markOf(d.DKIM[0].DKIM.Result), count(len(d.DKIM), "signature")+", "+strconv.Itoa(passes)+" passing"
+	s.Word, s.Mark, s.Lead = string(d.DKIM[0].DKIM.Result), markOf(d.DKIM[0].DKIM.Result), count(len(d.DKIM)+d.MoreDKIM, "signature")+", "+strconv.Itoa(passes)+" passing"
 	if passes > 0 {
 		s.Word, s.Mark = "pass", good
 	}
 	if d.MoreDKIM > 0 {
-		s.Lead += "; " + strconv.Itoa(d.MoreDKIM) + " more are not shown"
+		s.Lead += "; " + strconv.Itoa(d.MoreDKIM) + " of them are not shown"
+	}
+	if d.cut {
+		s.Lead += "; the header has more fields than were read"
 	}
 	return s
 }
