@@ -149,6 +149,24 @@ func TestPageNeedsNothing(t *testing.T) {
 	}
 }
 
+// TestTermsAreNotBroken holds that a record's last term stays in one piece on a
+// narrow page, and that nothing of a value is lost.
+func TestTermsAreNotBroken(t *testing.T) {
+	t.Parallel()
+	for record, want := range map[string]string{
+		"v=spf1 a -all":        `<bdi>v=spf1 a <span class="whole">-all</span></bdi>`,
+		"v=spf1 -a  - -all x":  `<bdi>v=spf1 <span class="whole">-a</span>  - <span class="whole">-all</span> x</bdi>`,
+		"-all ":                `<bdi><span class="whole">-all</span> </bdi>`,
+		"v=spf1 a:x-y.example": `<bdi>v=spf1 a:x-y.example</bdi>`,
+	} {
+		c := goodCase()
+		c.Evidence.Auth.SPF.Record = record
+		if got := string(page(t, diagnosis.Diagnose(c))); !strings.Contains(got, "<dd>"+want+"</dd>") {
+			t.Errorf("%q is not shown as %s", record, want)
+		}
+	}
+}
+
 // TestBounded holds that a mail with very many of everything makes no large
 // page.
 func TestBounded(t *testing.T) {
