@@ -81,9 +81,9 @@ func TestSPFSummary(t *testing.T) {
 			c.Questions = []q{{Name: "many.example", Type: "TXT", Answer: `"v=spf1 a:x.example"`}, {Name: "x.example", Type: "A", Answer: "nxdomain"}}
 		}, "the record has more than ten terms that ask the DNS (RFC 7208 4.6.4); it asked for many.example TXT, x.example A"},
 		{"too many names without records", func(c *diagnosis.Case) {
-			c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthPermError, Domain: "void.example", Problem: "void lookup limit reached"}
-			c.Questions = []q{{Name: "void.example", Type: "TXT", Answer: `"v=spf1 a:x.example"`}, {Name: "x.example", Type: "A", Answer: "nxdomain"}, {Name: "y.example", Type: "A", Answer: "192.0.2.1"}}
-		}, "the record has more than two terms whose names have no records (RFC 7208 4.6.4); it asked for x.example A"},
+			c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthPermError, Domain: "void.example", Record: "v=spf1 ptr a:x.example", Problem: "void lookup limit reached"}
+			c.Questions = []q{{Name: "void.example", Type: "TXT", Answer: `"v=spf1 a:x.example"`}, {Name: "x.example", Type: "A", Answer: "nxdomain"}, {Name: "y.example", Type: "A", Answer: "192.0.2.1"}, {Name: "10.2.0.192.in-addr.arpa", Type: "PTR", Answer: "nxdomain"}}
+		}, "the record has more than two terms whose names have no records (RFC 7208 4.6.4); it asked for x.example A, 10.2.0.192.in-addr.arpa PTR"},
 		{"fetched", func(c *diagnosis.Case) {
 			c.Evidence.Arrival = policy.Arrival{Channel: policy.ChannelPOP, Rcpt: "alice@gmail.test"}
 			c.Evidence.Auth.SPF = policy.SPF{Result: policy.AuthNone, Identity: "helo", Problem: "the domain cannot be looked up"}

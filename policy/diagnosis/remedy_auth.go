@@ -31,7 +31,8 @@ func authentication(c *Case, _ policy.Finding) remedy {
 		m.do = append(m.do, step("Say which address delivers the mail: without it SPF passes for nobody.")...)
 	default:
 		m.do = append(m.do, mendSPF(c))
-		if !s.Alignment.Aligned && s.SPF.Domain != "" {
+		// A name or an address that is yet to be told may well help it.
+		if _, public := peerOf(c); public && !strangeHELO(c) && !s.Alignment.Aligned && s.SPF.Domain != "" {
 			m.do = append(m.do, step("That alone does not help From: "+s.Alignment.Summary+".")...)
 		}
 	}

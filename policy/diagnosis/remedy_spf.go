@@ -214,7 +214,8 @@ func limitOf(c *Case) (limit, asked string) {
 		if void && q.Answer != "nxdomain" && q.Answer != "nodata" {
 			continue
 		}
-		if slices.ContainsFunc(purposes(*c, q), func(what string) bool { return strings.HasPrefix(what, "SPF ") }) {
+		if q.Type == "PTR" && strings.Contains(strings.ToLower(s.Record), "ptr") ||
+			slices.ContainsFunc(purposes(*c, q), func(what string) bool { return strings.HasPrefix(what, "SPF ") }) {
 			if name := q.Name + " " + q.Type; !slices.Contains(list, name) {
 				list = append(list, name)
 			}

@@ -192,7 +192,8 @@ func (r *Repair) take(o Repair) {
 	}
 	for _, s := range o.extra {
 		if !slices.ContainsFunc(r.Steps, s.equal) {
-			r.Steps, r.extra = append(r.Steps, s), append(r.extra, s)
+			// The first step signs; what the signature is to have follows it.
+			r.Steps, r.extra = slices.Insert(slices.Clone(r.Steps), min(1, len(r.Steps)), s), append(r.extra, s)
 		}
 	}
 }
