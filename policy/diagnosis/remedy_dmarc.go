@@ -95,37 +95,3 @@ func countsAsDMARC(answer string) (counts, meant bool) {
 	}
 	return n == 1, meant
 }
-
-// texts are the TXT records of an answer in zone text, each in one piece.
-func texts(answer string) []string {
-	var list []string
-	for line := range strings.Lines(answer) {
-		var b strings.Builder
-		quoted, found := false, false
-		for i := 0; i < len(line); i++ {
-			switch ch := line[i]; {
-			case ch == '"':
-				quoted, found = !quoted, true
-			case !quoted:
-			case ch == '\\' && i+3 < len(line) && isOctet(line[i+1:i+4]):
-				b.WriteByte((line[i+1]-'0')*100 + (line[i+2]-'0')*10 + line[i+3] - '0')
-				i += 3
-			case ch == '\\' && i+1 < len(line):
-				i++
-				b.WriteByte(line[i])
-			default:
-				b.WriteByte(ch)
-			}
-		}
-		if found {
-			list = append(list, b.String())
-		}
-	}
-	return list
-}
-
-// isOctet says whether three characters are an octet of zone text in decimal
-// (RFC 1035 5.1).
-func isOctet(s string) bool {
-	return strings.Trim(s, "0123456789") == "" && s <= "255"
-}

@@ -1,10 +1,7 @@
 package diagnosis
 
 import (
-	"fmt"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/doppelbox/doppelbox/policy"
 )
@@ -377,35 +374,4 @@ func factOf(f policy.Finding, name string) string {
 		}
 	}
 	return ""
-}
-
-// zoneText writes a TXT record as zone text, in strings of at most 255 octets
-// (RFC 1035 3.3.14). It writes nothing if the name is none, or if the text is
-// not one that anybody should publish: both may be a hostile sender's.
-func zoneText(name, text string) []string {
-	if !isName(name) || strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) >= 0 {
-		return nil
-	}
-	var b strings.Builder
-	b.WriteString(name + ". TXT")
-	for {
-		n := min(len(text), 255)
-		b.WriteString(" \"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text[:n]) + "\"")
-		if text = text[n:]; text == "" {
-			return []string{b.String()}
-		}
-	}
-}
-
-// worldLine writes a line of a world from words that the mail may have chosen;
-// nothing if one of them would not be one word there.
-func worldLine(format string, words ...string) []string {
-	args := make([]any, len(words))
-	for i, w := range words {
-		if w == "" || strings.IndexFunc(w, func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" \"'#<>,\\", r) }) >= 0 {
-			return nil
-		}
-		args[i] = w
-	}
-	return []string{fmt.Sprintf(format, args...)}
 }
