@@ -65,7 +65,7 @@ func deferrals() []Catalogued {
 	return []Catalogued{
 		{"system-problem", replySystemProblem, phaseAny, fromTable, "The server is being stopped, or whoever stands behind it failed; the session ends."},
 		{"busy", replyBusy, phaseConnect, fromTable, "As many connections are open as there may be; the session ends."},
-		{"connection-expired", replyExpired, phaseAny, fromTable, fmt.Sprintf("More than %d commands have come since the last message; the session ends.", maxIdle)},
+		{"connection-expired", replyExpired, phaseAny, fromTable, fmt.Sprintf("Since the last message more commands have come than %d and one for each recipient that a transaction may have; the session ends.", maxIdle)},
 		{"no-room", replyNoRoom, phaseData, fromTable, "All sessions together hold as much mail as they may; the message was read to its end and forgotten."},
 		{"timeout", replyTimeout, phaseAny, "gmail-inbound.md 1.3", "The client was silent for too long, or took too long for a whole message; the session ends."},
 		{"protocol-violation", replyViolation, phaseHello, "gmail-inbound.md 1.4; RFC 2920 3.1", "Commands came with the first EHLO or HELO, before its answer; the session ends."},

@@ -24,9 +24,9 @@ const (
 	// Gmail's "unauthenticated commands" are counted at the phase of EHLO
 	// (gmail-inbound.md 1.4). Gmail's number is not known.
 	maxStrange = 100
-	// maxIdle is how many commands a session may send without a message. It is
-	// far more than the RCPTs of any transaction, and keep-alives for hours.
-	// Gmail's number is not known.
+	// maxIdle is how many commands a session may send without a message, beyond
+	// the RCPTs of a transaction, of which there may be Options.MaxRecipients.
+	// It lasts for hours of keep-alives. Gmail's number is not known.
 	maxIdle = 1000
 )
 
@@ -72,7 +72,7 @@ func (w *wire) next() string {
 // tooMany counts a command, and says how the session ends if it is one too many.
 func (w *wire) tooMany() *Reply {
 	if !w.inMessage {
-		if w.idle++; w.idle > maxIdle {
+		if w.idle++; w.idle > maxIdle+w.server.opts.MaxRecipients {
 			return &replyExpired
 		}
 	}

@@ -67,7 +67,7 @@ func (m *model) run() {
 		line := m.in[:i+1]
 		m.in = m.in[i+1:]
 		if !m.chunked {
-			if m.idle++; m.idle > maxIdle {
+			if m.idle++; m.idle > maxIdle+modelMaxRcpts {
 				m.end("421 4.7.0")
 				return
 			}

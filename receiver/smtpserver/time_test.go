@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -170,17 +171,39 @@ func TestDrip(t *testing.T) {
 func TestCommandsWithoutMessage(t *testing.T) {
 	t.Parallel()
 	const expired = "421 4.7.0 "
-	idle := strings.Repeat("NOOP\r\n", maxIdle-3)
+	const most = maxIdle + defaultMaxRecipients
+	idle := strings.Repeat("NOOP\r\n", most-3)
 	mail := "MAIL FROM:<>\r\nRCPT TO:<u@gmail.test>\r\n"
 	b := &box{}
 	got := converse(newServer(t, b, nil), strings.NewReader("HELO c\r\n"+
-		strings.Repeat(mail+"BDAT 0\r\n"+idle+strings.Repeat("BDAT 1\r\nx", maxIdle)+"BDAT 0 LAST\r\n"+idle, 2)))
+		strings.Repeat(mail+"BDAT 0\r\n"+idle+strings.Repeat("BDAT 1\r\nx", most)+"BDAT 0 LAST\r\n"+idle, 2)))
 	if len(b.all()) != 2 || said(got, expired) {
 		t.Errorf("%d messages delivered, said in the end: %s", len(b.all()), got[len(got)-200:])
 	}
 	got = converse(newServer(t, b, nil), strings.NewReader("HELO c\r\n"+idle+mail+"NOOP\r\nNOOP\r\n"))
-	if !said(got, expired) || strings.Count(got, "250 2.0.0 OK ") != maxIdle-3 {
+	if !said(got, expired) || strings.Count(got, "250 2.0.0 OK ") != most-3 {
 		t.Errorf("said in the end: %s", got[len(got)-200:])
+	}
+}
+
+// TestManyRecipients: as many as a transaction may have are no commands too many,
+// nor are keep-alives beside them.
+func TestManyRecipients(t *testing.T) {
+	t.Parallel()
+	const n = 10 * maxIdle
+	var in strings.Builder
+	in.WriteString("EHLO c\r\n" + strings.Repeat("NOOP\r\n", maxIdle/2) + "MAIL FROM:<>\r\n")
+	for i := range n {
+		fmt.Fprintf(&in, "RCPT TO:<u%d@gmail.test>\r\n", i)
+	}
+	in.WriteString("RCPT TO:<more@gmail.test>\r\nBDAT 1 LAST\r\nxQUIT\r\n")
+	b := &box{}
+	got := converse(newServer(t, b, func(o *Options) { o.MaxRecipients = n }), strings.NewReader(in.String()))
+	if !said(got, "452 4.5.3 ") || !said(got, "221 ") {
+		t.Fatalf("said in the end: %s", got[max(0, len(got)-200):])
+	}
+	if m := b.one(t); len(m.Rcpts) != n || m.Rcpts[n-1] != fmt.Sprintf("u%d@gmail.test", n-1) {
+		t.Errorf("%d recipients", len(m.Rcpts))
 	}
 }
 
