@@ -40,6 +40,7 @@ const (
 	DialRateMessageID  DialID = "rate.message-id"
 	DialRateExceeded   DialID = "rate.exceeded"
 	DialBareLineEnds   DialID = "smtp.bare-line-ends"
+	DialPipelinedHello DialID = "smtp.pipelined-hello"
 	DialPartialBody    DialID = "dkim.partial-body"
 	DialUnsignedFields DialID = "dkim.unsigned-fields"
 	DialReplay         DialID = "dkim.replay"
@@ -112,6 +113,7 @@ var dials = []Dial{
 	{DialRateMessageID, "off", []string{formLimits}, "How often a Message-ID may come.", "gmail-inbound.md 1.4: not documented"},
 	{DialRateExceeded, "defer", []string{"defer", "reject", "spam", "note"}, "What mail beyond the limits on senders meets; only addresses and networks are refused for good, everything else is then deferred.", "gmail-inbound.md 1.4 has 421 4.7.28 and 550 5.7.28"},
 	{DialBareLineEnds, "accept", []string{"accept", "reject"}, "Whether a message with a CR or LF that stands alone is taken; it never ends the data.", "gmail-inbound.md section 5: RFC 5321 2.3.8; the real provider's answer is not known"},
+	{DialPipelinedHello, "accept", []string{"accept", "reject"}, "Whether commands are run that came with the first EHLO or HELO; refused, the session ends with 451 4.5.0 if they have arrived when EHLO is read, which depends on the packets.", "gmail-inbound.md 1.4: the trigger is not documented; by RFC 2920 3.1 EHLO ends a group of commands, which is the client's duty"},
 	{DialPartialBody, "withheld", []string{"withheld", "offered"}, "Whether an action is shown when the only DKIM signature for From leaves part of the body out (l=) and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 8.2"},
 	{DialMIMEFields, "offered", []string{"offered", "withheld"}, "Whether an action is shown when the only DKIM signature for From does not cover Content-Type and Content-Transfer-Encoding, with which somebody could have the signed octets read in another way, and SPF does not vouch for it.", "gmail-inbound.md section 5: RFC 6376 5.4.1"},
 	{DialUnsignedFields, "withheld", []string{"withheld", "offered"}, "Whether an action is shown when the author's signature leaves out a field that is shown or read by, such as Subject or Content-Type, and SPF does not vouch for it: on the way anybody may have written it.", "gmail-inbound.md section 5: RFC 6376 5.4, 8.15"},

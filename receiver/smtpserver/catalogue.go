@@ -68,7 +68,7 @@ func deferrals() []Catalogued {
 		{"connection-expired", replyExpired, phaseAny, fromTable, fmt.Sprintf("Since the last message more commands have come than %d and one for each recipient that a transaction may have; the session ends.", maxIdle)},
 		{"no-room", replyNoRoom, phaseData, fromTable, "All sessions together hold as much mail as they may; the message was read to its end and forgotten."},
 		{"timeout", replyTimeout, phaseAny, "gmail-inbound.md 1.3", "The client was silent for too long, or took too long for a whole message; the session ends."},
-		{"protocol-violation", replyViolation, phaseHello, "gmail-inbound.md 1.4; RFC 2920 3.1", "Commands came with the first EHLO or HELO, before its answer; the session ends."},
+		{"protocol-violation", replyViolation, phaseHello, "gmail-inbound.md 1.4, which names no trigger; RFC 2920 3.1", "Commands came with the first EHLO or HELO, and these are refused; the session ends. It depends on what has arrived by the time EHLO is read: of what is cut into several packets, often nothing."},
 		{"too-many-recipients", replyTooManyRcpts, phaseRcpt, fromTable, "The transaction has as many recipients as it may; those it has are kept."},
 	}
 }

@@ -175,12 +175,9 @@ func (w *wire) hello(arg string) string {
 	case len(arg) > maxDomain || strings.ContainsFunc(arg, func(r rune) bool { return r <= ' ' || r > '~' }):
 		w.hangUp(replyHeloInvalid(arg))
 		return ""
-	case !w.greeted && w.in.Buffered() > 0:
-		// Sent before the client could know what we offer: EHLO must end a group
-		// of commands (RFC 2920 3.1). A transcript of Gmail's MX has this reply
-		// (github.com/deer-hunt/ipsurv, docs/ipsend-cmd). A later EHLO may be in
-		// their midst.
-		w.hangUp(replyViolation)
+	}
+	if r := w.alone(); r.class() != 2 {
+		w.hangUp(r)
 		return ""
 	}
 	helo, esmtp := w.env.HELO, w.env.ESMTP
@@ -194,6 +191,27 @@ func (w *wire) hello(arg string) string {
 	line := w.feed("HELO client\r\n", 250, w.helloReply())
 	w.pending.plain = true
 	return line
+}
+
+// alone says whether EHLO may be followed by what has arrived behind it, before
+// the client could know what we offer; 2xx is yes. A client must let EHLO end a
+// group of commands (RFC 2920 3.1). A transcript of Gmail's MX has the refusal
+// (github.com/deer-hunt/ipsurv, docs/ipsend-cmd). A later EHLO may be in their
+// midst.
+func (w *wire) alone() (r Reply) {
+	defer w.recoverTo(&r)
+	if w.greeted || w.in.Buffered() == 0 {
+		return replyOK
+	}
+	switch treatment := w.server.opts.PipelinedHello(); treatment {
+	case PipelinedHelloAccept:
+		return replyOK
+	case PipelinedHelloReject:
+		return replyViolation
+	default:
+		w.log.Error("unknown treatment of commands behind EHLO", "session", w.env.Session, "treatment", treatment)
+		return replySystemProblem
+	}
 }
 
 // helloReply is the one answer without session id (gmail-inbound.md 1.1).

@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
@@ -205,6 +206,38 @@ func TestPipelining(t *testing.T) {
 	mails := b.all()
 	if len(mails) != 2 || mails[0].raw != "one\r\n" || mails[1].raw != "two\r\n" || mails[1].From != "b@b.example" {
 		t.Errorf("got %+v", mails)
+	}
+}
+
+// TestPipelinedHelloIsAsked with each EHLO that something came with.
+func TestPipelinedHelloIsAsked(t *testing.T) {
+	t.Parallel()
+	answers := []PipelinedHello{PipelinedHelloAccept, PipelinedHelloReject, PipelinedHelloAccept, "perhaps"}
+	var log bytes.Buffer
+	s := newServer(t, &box{}, func(o *Options) {
+		o.Logger = logTo(&log)
+		o.PipelinedHello = func() PipelinedHello {
+			if len(answers) == 0 {
+				panic("of the test")
+			}
+			answer := answers[0]
+			answers = answers[1:]
+			return answer
+		}
+	})
+	for _, want := range []string{"221 2.0.0 ", "451 4.5.0 ", "221 2.0.0 ", "421 4.3.0 ", "421 4.3.0 "} {
+		// One that waits, or has said EHLO before, is not asked about.
+		if got := converse(s, strings.NewReader("EHLO c\r\nEHLO c\r\nQUIT\r\n")); !said(got, "221 2.0.0 ") {
+			t.Errorf("got\n%s", got)
+		}
+		c := &memConn{in: strings.NewReader("EHLO c\r\nQUIT\r\n")}
+		s.ServeConn(c)
+		if !said(c.out.String(), want) {
+			t.Errorf("got\n%s\nwant %s", c.out.String(), want)
+		}
+	}
+	if !strings.Contains(log.String(), "perhaps") || !strings.Contains(log.String(), "panicked") {
+		t.Errorf("log: %s", log.String())
 	}
 }
 

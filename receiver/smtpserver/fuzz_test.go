@@ -110,6 +110,7 @@ func (d *dialogues) check(t *testing.T, state int, slow, strict bool, said strin
 		o.MaxSize, o.MaxRecipients = modelMaxSize, modelMaxRcpts
 		if strict {
 			o.BareLineEnds = func() BareLineEnds { return BareLineEndsReject }
+			o.PipelinedHello = func() PipelinedHello { return PipelinedHelloReject }
 		}
 	}
 	m := &model{in: said, strict: strict, ahead: len(said)}

@@ -12,7 +12,7 @@ import (
 type model struct {
 	in     string // What the client has still to say.
 	tls    bool   // Under TLS; else there is no STARTTLS.
-	strict bool   // Bare line ends are refused.
+	strict bool   // Bare line ends, and what comes with the first EHLO, are refused.
 	// ahead says that the octets not yet run have been read, where the rest of
 	// the input has this length or is shorter; -1: never.
 	ahead int
@@ -154,7 +154,7 @@ func (m *model) hello(arg string) {
 	switch {
 	case !valid:
 		m.end("501 5.5.4")
-	case !m.greeted && m.pipelined():
+	case m.strict && !m.greeted && m.pipelined():
 		m.end("451 4.5.0")
 	case refusedByModel(arg):
 		m.say("450 4.7.0")

@@ -93,6 +93,18 @@ const (
 	BareLineEndsReject BareLineEnds = "reject" // 554 5.6.0 at the end of the message, by DATA or by BDAT.
 )
 
+// PipelinedHello says what becomes of commands that came with the first EHLO or
+// HELO, or the first under TLS. The client must not send them before it has the
+// answer (RFC 2920 3.1); but whether they are there already when the server looks
+// depends on how they were cut into packets.
+type PipelinedHello string
+
+// The treatments. Gmail has the refusal; what brings it about is not known.
+const (
+	PipelinedHelloAccept PipelinedHello = "accept" // They are run, after EHLO.
+	PipelinedHelloReject PipelinedHello = "reject" // 451 4.5.0 to EHLO, and the session ends.
+)
+
 // Options configure a Server. Backend and Hostname must be set; everything
 // else has a default.
 type Options struct {
@@ -119,6 +131,9 @@ type Options struct {
 	// BareLineEnds is asked with each message, from many sessions at once; nil
 	// accepts.
 	BareLineEnds func() BareLineEnds
+	// PipelinedHello is asked with each EHLO or HELO that something came with,
+	// from many sessions at once; nil accepts.
+	PipelinedHello func() PipelinedHello
 
 	// IdleTimeout is how long the client may take for its next command, and how
 	// long it may leave a reply unread; default 5 minutes (RFC 5321 4.5.3.2.7).
@@ -183,6 +198,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.MessageTimeout = orDefault(o.MessageTimeout, defaultMessageTimeout)
 	if o.BareLineEnds == nil {
 		o.BareLineEnds = func() BareLineEnds { return BareLineEndsAccept }
+	}
+	if o.PipelinedHello == nil {
+		o.PipelinedHello = func() PipelinedHello { return PipelinedHelloAccept }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

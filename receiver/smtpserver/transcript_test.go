@@ -248,6 +248,8 @@ func transcriptServer(t *testing.T, words []string) (*Server, tlsPair) {
 				o.MaxConnections = n
 			case "line-ends":
 				o.BareLineEnds = func() BareLineEnds { return BareLineEnds(value) }
+			case "pipelined-hello":
+				o.PipelinedHello = func() PipelinedHello { return PipelinedHello(value) }
 			case "failing":
 				b.onDeliver = func(context.Context, Envelope, []byte) Reply { panic("of the test") }
 			case "other":

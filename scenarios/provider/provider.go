@@ -141,6 +141,9 @@ func (p *Provider) newSMTP() error {
 		BareLineEnds: func() smtpserver.BareLineEnds {
 			return smtpserver.BareLineEnds(p.dialsSet().Get(policy.DialBareLineEnds))
 		},
+		PipelinedHello: func() smtpserver.PipelinedHello {
+			return smtpserver.PipelinedHello(p.dialsSet().Get(policy.DialPipelinedHello))
+		},
 	})
 	return err
 }
