@@ -53,7 +53,7 @@ func parseDMARC(text string, standard Standard) (r dmarcRecord, ok bool) {
 		if standard != RFC7489 {
 			r.np = request(tags, "np")
 		}
-	case hasReportURI(rua):
+	case hasReportURI(rua, standard):
 		r.p, r.usable, r.invalid = "none", true, true
 		r.note(badTag, problem+": treated as p=none")
 	default:
@@ -182,16 +182,34 @@ func (r *dmarcRecord) choice(tags tagList, name, normal string, others ...string
 	return normal
 }
 
-// hasReportURI reports whether rua= has a URI that is syntactically valid. Its
-// obsolete size limit, "!10m", is cut off.
-func hasReportURI(rua string) bool {
+// hasReportURI reports whether rua= has a URI that is syntactically valid.
+func hasReportURI(rua string, standard Standard) bool {
 	for uri := range strings.SplitSeq(rua, ",") {
-		uri, _, _ = strings.Cut(strings.Trim(uri, fws), "!")
-		if u, err := url.Parse(uri); err == nil && u.Scheme != "" && (u.Opaque != "" || u.Host != "") {
+		uri, ok := cutReportSize(strings.Trim(uri, fws), standard)
+		if u, err := url.Parse(uri); ok && err == nil && u.Scheme != "" && (u.Opaque != "" || u.Host != "") {
 			return true
 		}
 	}
 	return false
+}
+
+// cutReportSize cuts off the limit on a report's size, such as "!10m". By RFC 9989
+// 4.8 it is obsolete and ignored, but must be one; by RFC 7489 6.4 its number has
+// 64 bits at most. Any other "!" in a URI must be percent-encoded: ok is false if
+// one is not, and then nothing is cut off.
+func cutReportSize(uri string, standard Standard) (cut string, ok bool) {
+	cut, size, has := strings.Cut(uri, "!")
+	if !has {
+		return uri, true
+	}
+	if i := len(size) - 1; i > 0 && strings.IndexByte("kmgtKMGT", size[i]) >= 0 {
+		size = size[:i]
+	}
+	_, err := strconv.ParseUint(size, 10, 64)
+	if !isDigits(size) || standard == RFC7489 && err != nil {
+		return uri, false
+	}
+	return cut, true
 }
 
 // policyFor returns the policy for a domain and the tag that it comes from: p=

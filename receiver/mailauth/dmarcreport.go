@@ -71,12 +71,11 @@ func failureOptions(fo string) string {
 	}, fo)
 }
 
-// reportURIs are the URIs of a rua= tag.
+// reportURIs are the URIs of a rua= tag, those that are not valid as they are.
 func reportURIs(rua string) []string {
 	var list []string
 	for uri := range strings.SplitSeq(rua, ",") {
-		uri, _, _ = strings.Cut(strings.Trim(uri, fws), "!")
-		if uri != "" {
+		if uri, _ = cutReportSize(strings.Trim(uri, fws), RFC9989); uri != "" {
 			list = append(list, uri)
 		}
 	}
@@ -121,6 +120,9 @@ func ReportAddress(uri string) (address, problem string) {
 	}
 	if !strings.EqualFold(scheme, "mailto") {
 		return "", "it is no mailto URI, and reports go by mail"
+	}
+	if strings.Contains(rest, "!") {
+		return "", "it has a ! that is not percent-encoded, or no size behind it"
 	}
 	rest, _, _ = strings.Cut(rest, "?")
 	address, err := url.PathUnescape(rest)

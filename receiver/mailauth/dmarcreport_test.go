@@ -32,6 +32,42 @@ func TestPublishedPolicy(t *testing.T) {
 	}
 }
 
+// The obsolete size of reports is ignored, but must be one.
+func TestReportSize(t *testing.T) {
+	t.Parallel()
+	const uri = "mailto:a@b.example"
+	far := "!" + strings.Repeat("9", 47)
+	for rua, want := range map[string]struct {
+		older, newer bool
+		uris         string
+	}{
+		uri:                            {true, true, uri},
+		uri + "!10":                    {true, true, uri},
+		uri + "!10m":                   {true, true, uri},
+		uri + "!10M":                   {true, true, uri},
+		uri + "!":                      {false, false, uri + "!"},
+		uri + "!m":                     {false, false, uri + "!m"},
+		uri + "!10p":                   {false, false, uri + "!10p"},
+		uri + "!10mm":                  {false, false, uri + "!10mm"},
+		uri + "!-1":                    {false, false, uri + "!-1"},
+		uri + "!1!1":                   {false, false, uri + "!1!1"},
+		uri + far:                      {false, true, uri},
+		"mailto:a!b@b.example":         {false, false, "mailto:a!b@b.example"},
+		"mailto:a%21b@b.example!1":     {true, true, "mailto:a%21b@b.example"},
+		uri + "!x , " + uri + "!2g , ": {true, true, uri + "!x " + uri},
+	} {
+		text := "v=DMARC1; rua=" + rua
+		older, _ := parseDMARC(text, RFC7489)
+		newer, _ := parseDMARC(text, RFC9989)
+		if older.usable != want.older || newer.usable != want.newer {
+			t.Errorf("%s: %t by RFC 7489, %t by RFC 9989", rua, older.usable, newer.usable)
+		}
+		if got := strings.Join(reportURIs(rua), " "); got != want.uris {
+			t.Errorf("%s: got %s", rua, got)
+		}
+	}
+}
+
 func TestReportAddress(t *testing.T) {
 	t.Parallel()
 	for uri, want := range map[string]string{
@@ -45,6 +81,9 @@ func TestReportAddress(t *testing.T) {
 		"mailto:%3Ca@b.example%3E":             "",
 		"mailto:A%20%3Ca@b.example%3E":         "",
 		"mailto:ä@b.example":                   "",
+		"mailto:a!b@b.example":                 "",
+		"mailto:a%21b@b.example":               "a!b@b.example",
+		"mailto:a@b.example!10p":               "",
 		"mailto:a@b":                           "",
 		"mailto:a@[192.0.2.1]":                 "",
 		"mailto:a":                             "",
