@@ -39,6 +39,8 @@ func TestForwardPath(t *testing.T) {
 		{"a.@c.example", false, ""},
 		{"a b@c.example", false, ""},
 		{"a@c.example.", false, ""},
+		{"a@ c.example", false, ""},
+		{"a@b.example, a@c.example", false, ""},
 		{"a@-c.example", false, ""},
 		{"a@c_d.example", false, ""},
 		{"a@" + strings.Repeat("l", 64) + ".example", false, ""},
