@@ -33,7 +33,8 @@ type spfCheck struct {
 //
 //   - The local part of a null reverse-path is empty, and a quoted one with an
 //     "@" is cut there: macros are expanded in spfmacro.go.
-//   - A domain that cannot be looked up is (4.3): none, before it is called.
+//   - A domain that cannot be looked up is (4.3), and one with a final dot, which
+//     no Domain has (RFC 5321 4.1.2): none, before it is called.
 //   - A mistake behind the term that matches goes unseen (4.6), and so does one
 //     in a domain or in exp=, and an IPv6 address in ip4: parseSPF.
 //   - %{p} is always "unknown", empty parts of macros are lost, what they make

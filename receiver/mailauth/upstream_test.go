@@ -156,6 +156,7 @@ mapped.example TXT "v=spf1 ip6:::ffff:0:0/96 -all"
 		{upstream{"an IPv6 address in ip4", "spfrecord.go", "pass", "permerror"}, "2001:db8::1", "a@four.example", false, nil},
 		{upstream{"a / in a domain", "spfwatch.go", "permerror", "neutral"}, "192.0.2.1", "a@slash.example", false, nil},
 		{upstream{"a domain of one label", "spf.go", "pass", "none"}, "192.0.2.1", "a@localhost", false, nil},
+		// No Domain ends with a dot (RFC 5321 4.1.2); RFC 7208 4.3 does not name it.
 		{upstream{"a final dot in the sender's domain", "spf.go", "pass", "none"}, "192.0.2.1", "a@dot.example.", false, nil},
 		{upstream{"the other family's addresses", "spfwatch.go", "pass", "permerror"}, "192.0.2.1", "a@void.example", false, nil},
 		{upstream{"an IPv6 network that maps IPv4", "spfwatch.go", "pass", "fail"}, "192.0.2.1", "a@mapped.example", false, nil},
