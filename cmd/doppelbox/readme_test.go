@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -235,4 +239,83 @@ func TestReadmeWorld(t *testing.T) {
 	if err := f.CheckWorld(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestReadmeConformance holds that each row of the sets of test data is reported
+// by a test, and each set that is reported has a row. Where the data are, the
+// tests hold that the numbers are right.
+func TestReadmeConformance(t *testing.T) {
+	t.Parallel()
+	text := readFileText(t, "../../README.md")
+	_, rest, _ := strings.Cut(text, "<!-- conformance -->\n")
+	table, _, ok := strings.Cut(rest, "<!-- /conformance -->")
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	if !ok || len(lines) < 3 {
+		t.Fatal("README has no table of conformance sets")
+	}
+	var rows []string
+	for _, line := range lines[2:] {
+		set, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " |")
+		rows = append(rows, set)
+	}
+	slices.Sort(rows)
+	if sets := reportedSets(t); !slices.Equal(rows, sets) {
+		t.Errorf("README has rows for\n%s\nand the tests report\n%s", strings.Join(rows, "\n"), strings.Join(sets, "\n"))
+	}
+}
+
+// reportedSets are the sets that the tests give to conformance.Report, sorted. Each
+// stands there as it is, so that it can be found.
+func reportedSets(t *testing.T) []string {
+	t.Helper()
+	var sets []string
+	root := filepath.Join("..", "..")
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "testdata" || d.Name() == ".git" || d.Name() == "node_modules"):
+			return filepath.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		f, err := parser.ParseFile(fset, path, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || !isReport(call.Fun) || len(call.Args) < 2 {
+				return true
+			}
+			literal, ok := call.Args[1].(*ast.BasicLit)
+			if !ok {
+				t.Errorf("%s: the name of the set is no string literal", fset.Position(call.Pos()))
+				return true
+			}
+			set, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Error(err)
+			}
+			sets = append(sets, set)
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(sets)
+	return sets
+}
+
+// isReport says whether a function is conformance.Report.
+func isReport(fun ast.Expr) bool {
+	s, ok := fun.(*ast.SelectorExpr)
+	if !ok || s.Sel.Name != "Report" {
+		return false
+	}
+	of, ok := s.X.(*ast.Ident)
+	return ok && of.Name == "conformance"
 }
