@@ -176,23 +176,29 @@ func (s source) Read(p []byte) (int, error) {
 		due = time.Now().Add(s.timeout)
 	}
 	if err := s.rw.SetReadDeadline(due); err != nil {
-		return 0, err
+		return 0, closedBy(err)
 	}
 	n, err := s.rw.Read(p)
-	if err == io.EOF {
-		err = errClosed
+	return n, closedBy(err)
+}
+
+// closedBy says of an error whether the server has closed the connection. One
+// within the process says so in its own words, of a deadline too.
+func closedBy(err error) error {
+	if err == io.EOF || err == io.ErrClosedPipe {
+		return errClosed
 	}
-	return n, err
+	return err
 }
 
 // send sends a line and reads the first line of the answer. An answer that is
 // -ERR gives a *refusal.
 func (c *conn) send(line string) error {
 	if err := c.rw.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
-		return err
+		return closedBy(err)
 	}
 	if _, err := io.WriteString(c.rw, line+"\r\n"); err != nil {
-		return err
+		return closedBy(err)
 	}
 	return c.status()
 }
