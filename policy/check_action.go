@@ -210,7 +210,7 @@ func checkSenderAligned(s subject) conclusion {
 
 func checkContentSigned(s subject) conclusion {
 	a := s.e.Auth
-	if a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain) {
+	if a.peerVouches() {
 		return pass("peer-vouches", "the mail comes from one of From's own senders")
 	}
 	best, found := DKIM{}, false

@@ -331,11 +331,8 @@ func (s subject) passedOn() bool {
 	case PatternMailingList, PatternAutoForward:
 		return true
 	}
-	named := func(list []Address) bool {
-		return slices.ContainsFunc(list, func(a Address) bool { return strings.EqualFold(a.Addr, s.e.Account.Address) })
-	}
 	a := s.e.Auth
-	return a.SPF.Result != AuthPass && !named(s.e.Header.To) && !named(s.e.Header.Cc) && len(s.e.Header.To)+len(s.e.Header.Cc) > 0 &&
+	return a.SPF.Result != AuthPass && !s.namesAccount(s.e.Header.To) && !s.namesAccount(s.e.Header.Cc) && len(s.e.Header.To)+len(s.e.Header.Cc) > 0 &&
 		slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthPass && a.Aligned(d.Domain, d.OrgDomain) })
 }
 

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -83,6 +82,16 @@ var signedChecks = []Check{
 		run:     checkFieldsSigned,
 	},
 	{
+		ID: "recipient-signed", Scope: ScopeAction,
+		Doc: "Where only DKIM vouches for From, the author has signed a To or Cc that names the account, so that the mail is not one of somebody " +
+			"else's passed on; a go-to action needs it only where others are named.",
+		Source: "RFC 6376 8.6; gmail-actions.md section 5: one action, one user; what the real provider does is a dial",
+		Reasons: []Reason{"signed-to-others", "recipient-unsigned", "peer-vouches", "nothing-to-align", "passed-on", ReasonSelf, "recipient-signed",
+			"recipient-unsigned-go-to", "recipient-unsigned-offered"},
+		Dials: []DialID{DialRecipientUnsigned},
+		run:   checkRecipientSigned,
+	},
+	{
 		ID: "not-replayed", Scope: ScopeAction,
 		Doc:     "The mail is not one that was sent to somebody else and is spread with its signature intact.",
 		Source:  "RFC 6376 8.6; what the real provider does is a dial",
@@ -137,6 +146,21 @@ func (a Authentication) authorsWhole(d DKIM) bool {
 	return a.authors(d) && d.Uncovered == 0 && !d.BodyUnsigned
 }
 
+// counting says which signatures of the author's count: if there are any that
+// cover the body, those alone. With one of the body and another one of the
+// fields, two mails of the author's could be made one.
+func (a Authentication) counting() func(DKIM) bool {
+	if slices.ContainsFunc(a.DKIM, a.authorsWhole) {
+		return a.authorsWhole
+	}
+	return a.authors
+}
+
+// peerVouches says whether the peer is one of From's own senders.
+func (a Authentication) peerVouches() bool {
+	return a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain)
+}
+
 func checkFieldsSignedOnce(s subject) conclusion {
 	a, h := s.e.Auth, s.e.Header
 	if !a.dkimPasses() {
@@ -175,15 +199,10 @@ func checkFieldsSignedOnce(s subject) conclusion {
 
 func checkFieldsSigned(s subject) conclusion {
 	a := s.e.Auth
-	if a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain) {
+	if a.peerVouches() {
 		return pass("peer-vouches", "the mail comes from one of From's own senders")
 	}
-	// Of signatures that cover the body: with one of the body and another one of
-	// the fields, two mails of the author's could be made one.
-	counts := a.authors
-	if slices.ContainsFunc(a.DKIM, a.authorsWhole) {
-		counts = a.authorsWhole
-	}
+	counts := a.counting()
 	var missing string
 	var signature DKIM
 	found := false
@@ -273,44 +292,6 @@ func checkARC(s subject) conclusion {
 	return skip(ReasonNone, "there is no ARC chain")
 }
 
-func checkSignatureNew(s subject) conclusion {
-	a := s.e.Auth
-	least, err := strconv.Atoi(s.e.Dials.Get(DialReplayAccounts))
-	if err != nil {
-		least = 1
-	}
-	i := slices.IndexFunc(s.e.Replays, func(r Replay) bool {
-		return r.Accounts >= least && slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Fingerprint == r.Fingerprint && a.authors(d) })
-	})
-	if i < 0 {
-		return pass("signature-new", "no other account is known to have had this mail")
-	}
-	r := s.e.Replays[i]
-	facts := []Fact{fact("domain", r.Domain), factInt("accounts", r.Accounts), fact("first", r.First.UTC().Format(timeFormat))}
-	switch {
-	case a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain):
-		return pass("peer-vouches", "others have had the mail, from one of From's own senders as this one is", facts...)
-	case s.e.Access.Pattern == PatternAutoForward || s.e.Access.Pattern == PatternMailingList || s.e.Access.Pattern == PatternPOPFetch:
-		return pass("passed-on", "others have had the mail, and somebody passed it on", facts...)
-	case s.addressed(r.Fingerprint):
-		return pass("addressed", "others have had the mail, and it is addressed to this account too", facts...)
-	}
-	return fail("signature-replayed", "the same signed mail has come to other accounts, it is not addressed to this one, and its author does not send it", facts...)
-}
-
-// addressed says whether To or Cc, signed, names the account.
-func (s subject) addressed(fingerprint string) bool {
-	i := slices.IndexFunc(s.e.Auth.DKIM, func(d DKIM) bool { return d.Fingerprint == fingerprint })
-	if i < 0 {
-		return false
-	}
-	d := s.e.Auth.DKIM[i]
-	names := func(list []Address) bool {
-		return slices.ContainsFunc(list, func(a Address) bool { return strings.EqualFold(a.Addr, s.e.Account.Address) })
-	}
-	return d.names("to") >= s.e.Header.authored("to") && names(s.e.Header.To) || d.names("cc") >= s.e.Header.authored("cc") && names(s.e.Header.Cc)
-}
-
 func checkHeaderHonest(s subject) conclusion {
 	for _, id := range []CheckID{"from-honest", "lines-sound"} {
 		// Of LF alone there is one reading only: everybody who takes it takes it for
@@ -320,17 +301,6 @@ func checkHeaderHonest(s subject) conclusion {
 		}
 	}
 	return pass("header-honest", "nothing in the header pretends")
-}
-
-func checkNotReplayed(s subject) conclusion {
-	f, ok := s.verdict.Finding("signature-new")
-	switch {
-	case !ok || f.Result != Fail:
-		return pass("signature-not-replayed", "the mail is no replay that is known")
-	case s.e.Dials.Get(DialReplay) == "note":
-		return pass("signature-replayed-offered", f.Detail+"; a dial permits that", f.Facts...)
-	}
-	return fail("signature-replayed", f.Detail, f.Facts...)
 }
 
 // refuseCharacters refuses what the provider names in its list of replies:
@@ -371,7 +341,7 @@ func checkUnsubscribeAuthor(s subject) conclusion {
 		return noUnsubscribe()
 	}
 	a := s.e.Auth
-	if a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain) {
+	if a.peerVouches() {
 		return pass("peer-vouches", "the mail comes from one of From's own senders")
 	}
 	if !slices.ContainsFunc(a.DKIM, a.authors) {

@@ -59,17 +59,33 @@ var headerCases = []struct {
 	{"chain", func(e *policy.Evidence) { e.Auth.ARC = policy.ARC{Result: policy.AuthPass} }, "arc-chain", "arc-pass", policy.Offered},
 	{"replayed, its own server", replayed(func(*policy.Evidence) {}), "signature-new", "peer-vouches", policy.Offered},
 	{"replayed", unvouched(replayed(func(*policy.Evidence) {})), "signature-new", "signature-replayed", policy.Withheld},
-	{"replayed, by dial", unvouched(replayed(func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialReplay: "note"} })), "signature-new", "signature-replayed", policy.Offered},
-	{"replayed, to few", unvouched(replayed(func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialReplayAccounts: "5"} })), "signature-new", "signature-new", policy.Offered},
-	{"passed on by a list", unvouched(replayed(func(e *policy.Evidence) { e.Access.Pattern = policy.PatternMailingList })), "signature-new", "passed-on", policy.Withheld},
+	{"replayed, by dial", unvouched(replayed(func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialReplay: "note", policy.DialRecipientUnsigned: "offered"} })), "signature-new", "signature-replayed", policy.Offered},
+	{"replayed, to few", unvouched(replayed(func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialReplayAccounts: "5", policy.DialRecipientUnsigned: "offered"} })), "signature-new", "signature-new", policy.Offered},
+	{"passed on by a list", unvouched(replayed(func(e *policy.Evidence) { e.Access.Pattern = policy.PatternMailingList })), "signature-new", "signature-replayed", policy.Withheld},
+	{"passed on by a list, by dial", unvouched(replayed(func(e *policy.Evidence) {
+		e.Access.Pattern = policy.PatternMailingList
+		e.Dials = policy.Dials{policy.DialMailingList: "offered"}
+	})), "signature-new", "signature-replayed", policy.Withheld},
+	{"passed on by a list that the author wrote to", unvouched(replayed(listAddressed)), "signature-new", "passed-on", policy.Offered},
+	{"a list's signal in a mail of another pattern", unvouched(replayed(func(e *policy.Evidence) {
+		listAddressed(e)
+		e.Access.Pattern = policy.PatternAmbiguous
+	})), "signature-new", "signature-replayed", policy.Withheld},
 	{"addressed", unvouched(replayed(func(e *policy.Evidence) {
 		e.Header.Cc = []policy.Address{{Addr: "Alice@gmail.test", Domain: "gmail.test"}}
 		authored("cc", 1, "cc")(e)
 	})), "signature-new", "addressed", policy.Offered},
+	{"addressed, with a plus", unvouched(replayed(func(e *policy.Evidence) { e.Header.To[0].Addr = "Alice+shop@GMAIL.test" })), "signature-new", "addressed", policy.Offered},
 	{"addressed, by somebody", unvouched(replayed(func(e *policy.Evidence) {
-		e.Header.To = []policy.Address{{Addr: "alice@gmail.test", Domain: "gmail.test"}}
-		authored("to", 1)(e)
+		e.Header.To = append(e.Header.To, policy.Address{Addr: "alice@gmail.test", Domain: "gmail.test"})
+		authored("to", 2)(e)
 	})), "signature-new", "signature-replayed", policy.Withheld},
+}
+
+func listAddressed(e *policy.Evidence) {
+	e.Access.Pattern = policy.PatternMailingList
+	e.Access.Signals = []policy.Signal{{Name: policy.SignalListAddressed, Rank: 3}}
+	e.Dials = policy.Dials{policy.DialMailingList: "offered"}
 }
 
 func fromIs(name, addr string) func(*policy.Evidence) {
@@ -105,8 +121,63 @@ func unvouched(change func(*policy.Evidence)) func(*policy.Evidence) {
 func replayed(change func(*policy.Evidence)) func(*policy.Evidence) {
 	return func(e *policy.Evidence) {
 		e.Auth.DKIM[0].Fingerprint = "f"
+		e.Header.To[0].Addr = "bob@gmail.test"
 		e.Replays = []policy.Replay{{Domain: "shop.example", Fingerprint: "f", Accounts: 2, First: noon}}
 		change(e)
+	}
+}
+
+// TestRecipientSigned: where only DKIM vouches for From, the author must have
+// written to the account; a link needs it where he has written to others.
+func TestRecipientSigned(t *testing.T) {
+	t.Parallel()
+	offered := func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialRecipientUnsigned: "offered"} }
+	to := func(addr string) func(*policy.Evidence) {
+		return func(e *policy.Evidence) { e.Header.To[0].Addr = addr }
+	}
+	nobody := func(e *policy.Evidence) { e.Header.To = nil }
+	both := func(list ...func(*policy.Evidence)) func(*policy.Evidence) {
+		return func(e *policy.Evidence) {
+			for _, f := range list {
+				f(e)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name        string
+		change      func(*policy.Evidence)
+		inApp, goTo policy.Reason
+	}{
+		{"to the account", to("alice@gmail.test"), "recipient-signed", "recipient-signed"},
+		{"to the account with a plus", to("ALICE+x@gmail.test"), "recipient-signed", "recipient-signed"},
+		{"to another", to("mallory@evil.example"), "signed-to-others", "signed-to-others"},
+		{"to nobody", nobody, "recipient-unsigned", "recipient-unsigned-go-to"},
+		{"To not signed", func(e *policy.Evidence) { e.Auth.DKIM[0].Headers = []string{"from"} }, "recipient-unsigned", "recipient-unsigned-go-to"},
+		{"to another, by dial", both(to("mallory@evil.example"), offered), "recipient-unsigned-offered", "recipient-unsigned-offered"},
+		{"to nobody, by dial", both(nobody, offered), "recipient-unsigned-offered", "recipient-unsigned-offered"},
+		{"to another, by the user's own rule", both(to("alice@old.example"), func(e *policy.Evidence) {
+			e.Access = policy.Access{Pattern: policy.PatternAutoForward, Forward: &policy.Forward{Original: "alice@old.example", SendAs: "alice@old.example"}}
+		}), "passed-on", "passed-on"},
+		{"to another, by the author's own server", both(to("mallory@evil.example"), func(e *policy.Evidence) { e.Auth.SPF.Result = policy.AuthPass }), "peer-vouches", "peer-vouches"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for kind, want := range map[policy.Kind]policy.Reason{policy.KindInApp: tt.inApp, policy.KindGoTo: tt.goTo} {
+				e, reg := good()
+				if kind == policy.KindGoTo {
+					a := &e.Markup.Actions[0]
+					a.Type, a.Kind, a.Handlers, a.Targets = "ViewAction", kind, nil, []string{"https://shop.example/"}
+					reg[0].Actions = nil
+				}
+				unvouched(tt.change)(&e)
+				v := policy.Decide(e, reg)
+				checkVerdict(t, e, v)
+				f, _ := v.Actions[0].Finding("recipient-signed")
+				if f.Reason != want || (f.Result == policy.Fail) != (v.Actions[0].Answer != policy.Offered) {
+					t.Errorf("%s: %s and %s, want %s\n%s", kind, f.Reason, v.Actions[0].Answer, want, v.Text())
+				}
+			}
+		})
 	}
 }
 

@@ -22,11 +22,12 @@ func good() (policy.Evidence, policy.Registry) {
 		Account: policy.Account{Address: "alice@gmail.test"},
 		Header: policy.Header{
 			From: []policy.Address{{Name: "Shop", Addr: "noreply@shop.example", Domain: "shop.example"}}, FromFields: 1,
+			To:      []policy.Address{{Addr: "alice@gmail.test", Domain: "gmail.test"}},
 			Subject: "Approve", MessageID: "<1@shop.example>", Received: 1, Fields: 8, HeaderSize: 900, Size: 2000,
 		},
 		Auth: policy.Authentication{
 			SPF:        policy.SPF{Result: policy.AuthPass, Identity: "mailfrom", Domain: "shop.example", OrgDomain: "shop.example"},
-			DKIM:       []policy.DKIM{{Result: policy.AuthPass, Domain: "shop.example", OrgDomain: "shop.example", Headers: []string{"from", "list-unsubscribe", "list-unsubscribe-post"}}},
+			DKIM:       []policy.DKIM{{Result: policy.AuthPass, Domain: "shop.example", OrgDomain: "shop.example", Headers: []string{"from", "to", "list-unsubscribe", "list-unsubscribe-post"}}},
 			DMARC:      policy.DMARC{Result: policy.AuthPass, Domain: "shop.example", OrgDomain: "shop.example", Discovery: "treewalk", Policy: "reject", SPFAligned: true, DKIMAligned: true},
 			ReverseDNS: policy.ReverseDNS{Result: policy.AuthPass, Name: "mail.shop.example"},
 		},

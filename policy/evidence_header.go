@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,8 +38,28 @@ func (h Header) authored(name string) int {
 type Replay struct {
 	Domain      string `json:"domain"` // d= of the signature.
 	Fingerprint string `json:"fingerprint"`
-	// Accounts is how many other accounts got mail with it, each in a
-	// transaction of its own.
+	// Accounts is how many other accounts got mail with it, earlier or in the same
+	// transaction.
 	Accounts int       `json:"accounts"`
 	First    time.Time `json:"first"` // When the first such mail came.
+}
+
+// SignalListAddressed is the signal that the author has signed To or Cc with the
+// address of the list that passed his mail on.
+const SignalListAddressed = "list-addressed"
+
+// SameMailbox compares addresses as providers do: without regard to case, and
+// to what follows a "+".
+func SameMailbox(a, b string) bool { return baseAddress(a) == baseAddress(b) }
+
+func baseAddress(s string) string {
+	local, domain, ok := cutAddress(s)
+	if !ok {
+		return strings.ToLower(s)
+	}
+	local = strings.ToLower(local)
+	if plus := strings.IndexByte(local, '+'); plus > 0 {
+		local = local[:plus]
+	}
+	return local + "@" + asciiDomain(domain)
 }

@@ -101,7 +101,7 @@ func (e *evidence) readEnvelope() {
 	}
 	e.forward.Style = r.style
 	s := policy.Signal{Name: "envelope-" + string(r.style), Rank: rankStructure, Value: e.Arrival.MailFrom, For: policy.PatternAutoForward}
-	if r.style == policy.ForwardCAF && !sameMailbox(r.target, e.Account.Address) {
+	if r.style == policy.ForwardCAF && !policy.SameMailbox(r.target, e.Account.Address) {
 		// It names another target: it was not made for this account.
 		s.Name = "envelope-caf-other-target"
 		e.marks = append(e.marks, s)
@@ -117,20 +117,4 @@ func (e *evidence) readEnvelope() {
 	if r.style == policy.ForwardCAF {
 		e.forward.Original = strings.ToLower(r.original)
 	}
-}
-
-// sameMailbox compares addresses as providers do: without regard to case, and
-// to what follows a "+".
-func sameMailbox(a, b string) bool { return baseAddress(a) == baseAddress(b) }
-
-func baseAddress(s string) string {
-	i := strings.LastIndexByte(s, '@')
-	if i < 0 {
-		return strings.ToLower(s)
-	}
-	local := strings.ToLower(s[:i])
-	if plus := strings.IndexByte(local, '+'); plus > 0 {
-		local = local[:plus]
-	}
-	return local + "@" + message.DomainOf(s)
 }

@@ -145,7 +145,7 @@ func addressIn(name, value string) string {
 // namesAccount says whether a field names the account itself.
 func (e *evidence) namesAccount(name, value string) bool {
 	addr := addressIn(name, value)
-	return addr != "" && sameMailbox(addr, e.Account.Address)
+	return addr != "" && policy.SameMailbox(addr, e.Account.Address)
 }
 
 // claim notes the address that a field names as the one the mail was first sent
@@ -164,7 +164,7 @@ func (e *evidence) readReceived() {
 		return
 	}
 	addr := receivedFor(f.Unfolded())
-	if addr == "" || sameMailbox(addr, e.Account.Address) {
+	if addr == "" || policy.SameMailbox(addr, e.Account.Address) {
 		return
 	}
 	e.marks = append(e.marks, policy.Signal{Name: "received-for", Rank: rankStructure, Value: addr, For: policy.PatternAutoForward})
@@ -219,8 +219,27 @@ func (e *evidence) readList(marks []policy.Signal) {
 	}
 	if len(domains) > 0 && !slices.ContainsFunc(domains, unproven) {
 		e.list = append(e.list, policy.Signal{Name: "list-domain", Rank: rankProven, Value: domains[0], For: policy.PatternMailingList})
+		if addr := e.listAddressed(marks); addr != "" {
+			e.list = append(e.list, policy.Signal{Name: policy.SignalListAddressed, Rank: rankSigned, Value: addr, For: policy.PatternMailingList})
+		}
 	}
 	e.list = append(e.list, marks...)
+}
+
+// listAddressed returns the address to post to that a mark names and the author
+// has signed as one that he wrote to; "" if there is none.
+func (e *evidence) listAddressed(marks []policy.Signal) string {
+	for _, s := range marks {
+		if s.Name != "list-post" {
+			continue
+		}
+		for _, word := range strings.FieldsFunc(s.Value, func(r rune) bool { return strings.ContainsRune("<>,?: \t", r) }) {
+			if word = strings.ToLower(word); slices.Contains(e.signedOthers, word) && e.vouched(message.DomainOf(word)) {
+				return word
+			}
+		}
+	}
+	return ""
 }
 
 // vouched says whether SPF or DKIM passes for a domain or its organisation.

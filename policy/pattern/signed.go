@@ -59,7 +59,7 @@ func (e *evidence) readRecipients(d policy.DKIM) {
 			}
 			for _, a := range list {
 				e.signedDomains = append(e.signedDomains, a.Domain)
-				if addr := strings.ToLower(a.Addr); sameMailbox(addr, e.Account.Address) {
+				if addr := strings.ToLower(a.Addr); policy.SameMailbox(addr, e.Account.Address) {
 					e.toAccount = true
 				} else if !slices.Contains(e.signedOthers, addr) {
 					e.signedOthers = append(e.signedOthers, addr)
@@ -78,7 +78,7 @@ func (e *evidence) readRecipients(d policy.DKIM) {
 func (e *evidence) readForwarder(d policy.DKIM) {
 	for _, f := range covered(e.Message, d, "x-forwarded-for") {
 		words := strings.Fields(f.Unfolded())
-		if len(words) < 2 || !sameMailbox(words[len(words)-1], e.Account.Address) || !within(message.DomainOf(words[0]), d.Domain) {
+		if len(words) < 2 || !policy.SameMailbox(words[len(words)-1], e.Account.Address) || !within(message.DomainOf(words[0]), d.Domain) {
 			continue
 		}
 		if !has(e.forwarder, "signed-forwarded-for") {

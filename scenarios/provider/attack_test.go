@@ -307,6 +307,15 @@ func TestOddButHonest(t *testing.T) {
 	}
 }
 
+func setDials(t testing.TB, p *provider.Provider, pairs ...string) {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if err := p.SetDial(pairs[i], pairs[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestReplay lets Mallory spread a mail that the shop sent to him, and the shop
 // send one mail to several.
 func TestReplay(t *testing.T) {
@@ -315,6 +324,11 @@ func TestReplay(t *testing.T) {
 	link = strings.Replace(link, `"handler": {"@type": "HttpActionHandler", "url": "`+shopURL+`", "method": "POST"}`, `"target": "`+shopURL+`"`, 1)
 	sent := signAs(t, shop+strings.Replace(usual, "alice@", "mallory@", 1)+"\r\n"+link, "shop.example", nil)
 	toAll := signAs(t, shop+strings.Replace(usual, "alice@gmail.test", "alice@gmail.test, bob@gmail.test", 1)+"\r\n"+link, "shop.example", nil)
+	signedTo := func(to string) string {
+		return signAs(t, shop+strings.Replace(usual, "alice@gmail.test", to, 1)+"\r\n"+link, "shop.example", nil)
+	}
+	toElsewhere, toNobody, toList := signedTo("mallory@evil.example"), signedTo("undisclosed-recipients:;"), signedTo("l@evil.example")
+	const listOnTop = "List-Id: <l.evil.example>\r\nList-Post: <mailto:l@evil.example>\r\n"
 	replayed := func(v policy.Verdict) string {
 		f, _ := v.Finding("signature-new")
 		return string(v.Actions[0].Answer) + " " + string(f.Reason)
@@ -339,15 +353,15 @@ func TestReplay(t *testing.T) {
 			return attackWith(t, p, strings.Replace(sent, "b=", "b= \r\n\t", 1), "alice@gmail.test")
 		}, "withheld signature-replayed"},
 		{"by dial", func(t *testing.T, p *provider.Provider) policy.Verdict {
-			if err := p.SetDial("dkim.replay", "note"); err != nil {
-				t.Fatal(err)
-			}
+			setDials(t, p, "dkim.replay", "note", "dkim.recipient-unsigned", "offered")
 			return attackWith(t, p, sent, "alice@gmail.test")
 		}, "offered signature-replayed"},
+		{"by one dial of two", func(t *testing.T, p *provider.Provider) policy.Verdict {
+			setDials(t, p, "dkim.replay", "note")
+			return attackWith(t, p, sent, "alice@gmail.test")
+		}, "withheld signature-replayed"},
 		{"by dial, one is not many", func(t *testing.T, p *provider.Provider) policy.Verdict {
-			if err := p.SetDial("dkim.replay-accounts", "2"); err != nil {
-				t.Fatal(err)
-			}
+			setDials(t, p, "dkim.replay-accounts", "2", "dkim.recipient-unsigned", "offered")
 			return attackWith(t, p, sent, "alice@gmail.test")
 		}, "offered signature-new"},
 		{"after it is forgotten", func(t *testing.T, p *provider.Provider) policy.Verdict {
@@ -355,7 +369,37 @@ func TestReplay(t *testing.T) {
 				t.Fatal(err)
 			}
 			return attackWith(t, p, sent, "alice@gmail.test")
-		}, "offered signature-new"},
+		}, "withheld signature-new"},
+		{"disguised as a list", func(t *testing.T, p *provider.Provider) policy.Verdict {
+			return attackWith(t, p, listOnTop+sent, "alice@gmail.test")
+		}, "withheld signature-replayed"},
+		{"the first copy, disguised as a list", func(t *testing.T, p *provider.Provider) policy.Verdict {
+			return attackWith(t, p, listOnTop+toElsewhere, "alice@gmail.test")
+		}, "withheld signature-new"},
+		{"the first copy, with other marks", func(t *testing.T, p *provider.Provider) policy.Verdict {
+			return attackWith(t, p, "Delivered-To: alice@gmail.test\r\n"+toElsewhere, "alice@gmail.test")
+		}, "withheld signature-new"},
+		{"to nobody, disguised as a list", func(t *testing.T, p *provider.Provider) policy.Verdict {
+			attackWith(t, p, listOnTop+toNobody, "bob@gmail.test")
+			return attackWith(t, p, listOnTop+toNobody, "alice@gmail.test")
+		}, "withheld signature-replayed"},
+		{"to nobody, several accounts at once", func(t *testing.T, p *provider.Provider) policy.Verdict {
+			d, err := p.Deliver(t.Context(), netip.MustParseAddr(malloryPeer), provider.Mail{From: "m@evil.example", To: []string{"alice@gmail.test", "bob@gmail.test", "mallory@gmail.test"}, Raw: []byte(toNobody)}, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range d.Messages {
+				if m.Verdict.Actions[0].Answer == policy.Offered {
+					t.Errorf("%s is offered it", m.Account)
+				}
+			}
+			return d.Messages[0].Verdict
+		}, "withheld signature-replayed"},
+		{"a list that the shop wrote to", func(t *testing.T, p *provider.Provider) policy.Verdict {
+			list := "List-Id: <l.evil.example>\r\nList-Post: <mailto:l@evil.example>\r\n" + toList
+			attackWith(t, p, list, "bob@gmail.test")
+			return attackWith(t, p, list, "alice@gmail.test")
+		}, "offered passed-on"},
 		{"again to the same account", func(t *testing.T, p *provider.Provider) policy.Verdict {
 			return attackWith(t, p, sent, "mallory@gmail.test")
 		}, "offered signature-new"},
@@ -366,13 +410,18 @@ func TestReplay(t *testing.T) {
 			attackWith(t, p, toAll, "bob@gmail.test")
 			return attackWith(t, p, toAll, "alice@gmail.test")
 		}, "offered addressed"},
+		{"several accounts at once, with a plus and in capitals", func(t *testing.T, p *provider.Provider) policy.Verdict {
+			plus := signAs(t, shop+strings.Replace(usual, "alice@gmail.test", "Bob@GMAIL.test, alice+shop@gmail.test", 1)+"\r\n"+link, "shop.example", nil)
+			attackWith(t, p, plus, "bob@gmail.test")
+			return attackWith(t, p, plus, "alice@gmail.test")
+		}, "offered addressed"},
 		{"several accounts at once", func(t *testing.T, p *provider.Provider) policy.Verdict {
 			d, err := p.Deliver(t.Context(), netip.MustParseAddr(malloryPeer), provider.Mail{From: "list@esp.example", To: []string{"alice@gmail.test", "bob@gmail.test"}, Raw: []byte(toAll)}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return d.Messages[1].Verdict
-		}, "offered signature-new"},
+		}, "offered addressed"},
 		{"again after a refusal", func(t *testing.T, p *provider.Provider) policy.Verdict {
 			p.Enforce(true)
 			if err := p.SetDial("rdns.missing", "defer"); err != nil {

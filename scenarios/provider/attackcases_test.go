@@ -188,6 +188,15 @@ func attacksOnSignatures() []attack {
 		}, reason: "unaligned", delivery: reject},
 		{name: "redirected with Resent fields", mail: onTop("Resent-From: noreply@shop.example\r\nResent-To: bob@gmail.test\r\n"), reason: "original-unverified", delivery: accept, to: "bob@gmail.test"},
 		{name: "to another account", mail: genuine, reason: "ambiguous", delivery: accept, to: "bob@gmail.test"},
+		{name: "to nobody", mail: func(t testing.TB) string {
+			return signAs(t, shop+strings.Replace(usual, "alice@gmail.test", "undisclosed-recipients:;", 1)+"\r\n"+button(shopURL), "shop.example", nil)
+		}, reason: "recipient-unsigned", delivery: accept},
+		{name: "without To", mail: func(t testing.TB) string {
+			return signAs(t, shop+strings.Replace(usual, "To: alice@gmail.test\r\n", "", 1)+"\r\n"+button(shopURL), "shop.example", nil)
+		}, reason: "recipient-unsigned", delivery: accept},
+		{name: "without To, which is added", mail: func(t testing.TB) string {
+			return "To: alice@gmail.test\r\n" + signAs(t, shop+strings.Replace(usual, "To: alice@gmail.test\r\n", "", 1)+"\r\n"+button(shopURL), "shop.example", nil)
+		}, reason: "recipient-unsigned", delivery: accept},
 		{name: "a line that is no field above", mail: onTop("what\r\n"), reason: "header-line", delivery: accept},
 		{name: "an mbox line between", mail: changed("To: alice", "From noreply@evil.example Thu\r\nTo: alice"), reason: "mbox-line", delivery: accept},
 		{name: "bare CR in a field above", mail: onTop("X-A: b\rSubject: Urgent\r\n"), reason: "bare-cr", delivery: accept},

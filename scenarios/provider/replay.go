@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -16,12 +17,12 @@ const (
 )
 
 // signatures remembers which accounts of a provider got mail with which DKIM
-// signature, for as long as the dial dkim.replay-memory says. The zero value is
-// empty.
+// signature of its author's, for as long as the dial dkim.replay-memory says. The
+// zero value is empty.
 type signatures struct {
-	mu    sync.Mutex
-	byID  map[string][]sighting // By fingerprint, oldest first.
-	order []string              // The keys of byID, oldest first.
+	mu       sync.Mutex
+	byID     map[string][]sighting // By fingerprint, oldest first.
+	byDomain map[string][]string   // The keys of byID by the signing organisation, oldest first.
 }
 
 // sighting is that an account got a mail.
@@ -30,27 +31,46 @@ type sighting struct {
 	at      time.Time
 }
 
-// replays are the passing signatures of a message for an account that came to
-// others since the given time.
-func (s *signatures) replays(e *policy.Evidence, since time.Time) []policy.Replay {
+// replays are the author's passing signatures of a message for an account that
+// came to others since the given time, or come to others now.
+func (s *signatures) replays(e *policy.Evidence, since, now time.Time, others map[string][]string) []policy.Replay {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []policy.Replay
-	for _, d := range e.Auth.DKIM {
-		if d.Result != policy.AuthPass {
-			continue
-		}
+	for _, d := range authors(e) {
 		r := policy.Replay{Domain: d.Domain, Fingerprint: d.Fingerprint}
+		var earlier []string
 		for _, seen := range s.byID[d.Fingerprint] {
 			if seen.account == e.Account.Address || seen.at.Before(since) {
 				continue
 			}
+			earlier = append(earlier, seen.account)
 			if r.Accounts++; r.Accounts == 1 {
 				r.First = seen.at
 			}
 		}
+		for _, account := range others[d.Fingerprint] {
+			if account == e.Account.Address || slices.Contains(earlier, account) {
+				continue
+			}
+			if r.Accounts++; r.Accounts == 1 {
+				r.First = now
+			}
+		}
 		if r.Accounts > 0 {
 			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// authors are the author's passing signatures of a message. Those of others are
+// nothing to go by, and anybody can add many.
+func authors(e *policy.Evidence) []policy.DKIM {
+	var list []policy.DKIM
+	for _, d := range e.Auth.DKIM {
+		if d.Result == policy.AuthPass && d.Fingerprint != "" && e.Auth.Aligned(d.Domain, d.OrgDomain) {
+			list = append(list, d)
 		}
 	}
 	return list
@@ -61,24 +81,25 @@ func (s *signatures) remember(rows []mailbox.Message, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID == nil {
-		s.byID = map[string][]sighting{}
+		s.byID, s.byDomain = map[string][]sighting{}, map[string][]string{}
 	}
-	for _, row := range rows {
-		for _, d := range row.Evidence.Auth.DKIM {
-			if d.Result == policy.AuthPass && d.Fingerprint != "" {
-				s.add(d.Fingerprint, sighting{row.Account, at})
+	for i := range rows {
+		for _, d := range authors(&rows[i].Evidence) {
+			domain := d.OrgDomain
+			if domain == "" {
+				domain = d.Domain
 			}
+			s.add(domain, d.Fingerprint, sighting{rows[i].Account, at})
 		}
 	}
 }
 
-func (s *signatures) add(id string, seen sighting) {
+func (s *signatures) add(domain, id string, seen sighting) {
 	list, known := s.byID[id]
 	if !known {
-		s.order = append(s.order, id)
-		if len(s.order) > maxSignatures {
-			delete(s.byID, s.order[0])
-			s.order = s.order[1:]
+		s.byDomain[domain] = append(s.byDomain[domain], id)
+		if len(s.byID) >= maxSignatures {
+			s.forget()
 		}
 	}
 	for i := range list {
@@ -94,14 +115,41 @@ func (s *signatures) add(id string, seen sighting) {
 	s.byID[id] = list
 }
 
-// replayed tells the rows of one transaction which of their signatures came in an
-// earlier one.
+// forget drops the oldest signature of the domain that has most, so that who
+// sends much makes room for himself alone.
+func (s *signatures) forget() {
+	most := ""
+	for domain, ids := range s.byDomain {
+		if n := len(s.byDomain[most]); len(ids) > n || len(ids) == n && domain < most {
+			most = domain
+		}
+	}
+	ids := s.byDomain[most]
+	delete(s.byID, ids[0])
+	if s.byDomain[most] = ids[1:]; len(ids) == 1 {
+		delete(s.byDomain, most)
+	}
+}
+
+// replayed tells the rows of one transaction which of their signatures came to
+// other accounts, in an earlier one or in this one.
 func (p *Provider) replayed(rows []mailbox.Message) {
-	since := p.clock.Now()
+	now := p.clock.Now()
+	since := now
 	if memory := p.dialsSet().Durations(policy.DialReplayMemory); len(memory) > 0 {
 		since = since.Add(-memory[0])
 	}
+	together := map[string][]string{}
+	if len(rows) > 1 {
+		for i := range rows {
+			for _, d := range authors(&rows[i].Evidence) {
+				if account := rows[i].Evidence.Account.Address; !slices.Contains(together[d.Fingerprint], account) {
+					together[d.Fingerprint] = append(together[d.Fingerprint], account)
+				}
+			}
+		}
+	}
 	for i := range rows {
-		rows[i].Evidence.Replays = p.signatures.replays(&rows[i].Evidence, since)
+		rows[i].Evidence.Replays = p.signatures.replays(&rows[i].Evidence, since, now, together)
 	}
 }

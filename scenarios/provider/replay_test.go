@@ -9,42 +9,55 @@ import (
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 )
 
-// TestSignaturesBounded: what is remembered has a bound, the oldest goes first,
-// and no number of mails to one account hides another account.
+func signedRow(account, domain, id string) mailbox.Message {
+	m := mailbox.Message{Account: account}
+	m.Evidence.Account.Address = account
+	m.Evidence.Auth.DMARC = policy.DMARC{Domain: domain, OrgDomain: domain}
+	m.Evidence.Auth.DKIM = []policy.DKIM{
+		{Result: policy.AuthPass, Domain: domain, OrgDomain: domain, Fingerprint: id},
+		{Result: policy.AuthFail, Domain: domain, OrgDomain: domain, Fingerprint: "failed"},
+		{Result: policy.AuthPass, Domain: "other.example", OrgDomain: "other.example", Fingerprint: "other"},
+	}
+	return m
+}
+
+// TestSignaturesBounded: what is remembered has a bound, the oldest of the
+// domain that has most goes first, and no number of mails to one account hides
+// another account.
 func TestSignaturesBounded(t *testing.T) {
 	t.Parallel()
 	var s signatures
 	at := time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC)
-	row := func(account, id string) mailbox.Message {
-		m := mailbox.Message{Account: account}
-		m.Evidence.Account.Address = account
-		m.Evidence.Auth.DKIM = []policy.DKIM{{Result: policy.AuthPass, Domain: "shop.example", Fingerprint: id}, {Result: policy.AuthFail, Fingerprint: "failed"}}
-		return m
-	}
 	accounts := func(account, id string) int {
-		m := row(account, id)
-		list := s.replays(&m.Evidence, at)
+		m := signedRow(account, "shop.example", id)
+		list := s.replays(&m.Evidence, at, at, nil)
 		if len(list) == 0 {
 			return 0
 		}
 		return list[0].Accounts
 	}
 	for range 1000 {
-		s.remember([]mailbox.Message{row("a@x", "first")}, at)
+		s.remember([]mailbox.Message{signedRow("a@x", "shop.example", "first")}, at)
 	}
-	if n, own := accounts("b@x", "first"), accounts("a@x", "first"); n != 1 || own != 0 || len(s.byID["failed"]) != 0 {
+	if n, own := accounts("b@x", "first"), accounts("a@x", "first"); n != 1 || own != 0 || len(s.byID["failed"])+len(s.byID["other"]) != 0 {
 		t.Errorf("%d others, %d for the same account", n, own)
 	}
 	for i := range 2 * maxSignatureOwners {
-		s.remember([]mailbox.Message{row(strconv.Itoa(i), "second")}, at)
+		s.remember([]mailbox.Message{signedRow(strconv.Itoa(i), "shop.example", "second")}, at)
 	}
 	if n := accounts("b@x", "second"); n != maxSignatureOwners {
 		t.Errorf("%d accounts are remembered", n)
 	}
-	for i := range maxSignatures {
-		s.remember([]mailbox.Message{row("a@x", strconv.Itoa(i))}, at)
+	for i := range 2 * maxSignatures {
+		s.remember([]mailbox.Message{signedRow("a@x", "evil.example", strconv.Itoa(i))}, at)
 	}
-	if len(s.byID) != maxSignatures || len(s.order) != maxSignatures || accounts("b@x", "first") != 0 || accounts("b@x", strconv.Itoa(maxSignatures-1)) != 1 {
-		t.Errorf("%d signatures, %d in order", len(s.byID), len(s.order))
+	if len(s.byID) != maxSignatures || accounts("b@x", "first") != 1 || accounts("b@x", "0") != 0 || accounts("b@x", strconv.Itoa(2*maxSignatures-1)) != 1 {
+		t.Errorf("%d signatures; the shop's first mail came to %d accounts", len(s.byID), accounts("b@x", "first"))
+	}
+	for i := range 2 * maxSignatures {
+		s.remember([]mailbox.Message{signedRow("a@x", "shop.example", "s"+strconv.Itoa(i))}, at)
+	}
+	if len(s.byID) != maxSignatures || accounts("b@x", "first") != 0 || len(s.byDomain["evil.example"])+len(s.byDomain["shop.example"]) != maxSignatures {
+		t.Errorf("%d signatures; %d and %d", len(s.byID), len(s.byDomain["evil.example"]), len(s.byDomain["shop.example"]))
 	}
 }
