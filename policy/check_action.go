@@ -226,6 +226,7 @@ func checkContentSigned(s subject) conclusion {
 		}
 	}
 	facts := []Fact{fact("selector", best.Selector), factInt("octets", best.Uncovered), fact("h", strings.Join(best.Headers, ":"))}
+	dial := s.e.Dials.Get(DialMIMEFields)
 	switch {
 	case !found:
 		return skip("nothing-to-align", "nothing vouches for the domain of From")
@@ -236,7 +237,9 @@ func checkContentSigned(s subject) conclusion {
 		return pass("body-uncovered-offered", "part of the body is not signed, which a dial permits", facts...)
 	case best.Uncovered > 0:
 		return fail("body-uncovered", "part of the body is not signed (l=), and nobody else vouches for it", facts...)
-	case s.e.Dials.Get(DialMIMEFields) == "offered":
+	case dial == "offered" && s.e.Header.decodes() && best.names("content-transfer-encoding") == 0:
+		return fail("mime-unsigned", "a Content-Transfer-Encoding that has the body decoded is not signed: somebody may have added it", facts...)
+	case dial != "withheld":
 		return pass("mime-unsigned-offered", "Content-Type or Content-Transfer-Encoding is not signed, so that others can have the body read in another way; a dial permits that", facts...)
 	}
 	return fail("mime-unsigned", "Content-Type or Content-Transfer-Encoding is not signed, so that others can have the body read in another way", facts...)

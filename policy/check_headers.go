@@ -74,8 +74,8 @@ var honestChecks = []Check{
 var signedChecks = []Check{
 	{
 		ID: "fields-signed", Scope: ScopeAction,
-		Doc: "Where only DKIM vouches for From, one signature covers every From, To, Cc, Subject, Date, Content-Type and " +
-			"Content-Transfer-Encoding that stands: anybody could have added what it does not cover.",
+		Doc: "Where only DKIM vouches for From, one signature covers every From and Subject that stands, and of other fields that are shown " +
+			"or read by all or none: anybody could have added what it does not cover. What is not signed at all of To and Cc is recipient-signed's matter, of MIME content-signed's.",
 		Source:  "RFC 6376 5.4, 8.15; what the real provider does is not documented",
 		Reasons: []Reason{"field-added", "field-unsigned", "nothing-to-align", "peer-vouches", "field-unsigned-offered", "fields-signed"},
 		Dials:   []DialID{DialUnsignedFields},
@@ -122,7 +122,11 @@ func checkLinesSound(s subject) conclusion {
 
 // shownFields are those that a reader sees or a parser reads by: what stands in
 // them must be the author's.
-var shownFields = []string{"from", "to", "cc", "subject", "date", "content-type", "content-transfer-encoding"}
+var shownFields = []string{"from", "subject", "to", "cc", "date", "content-type", "content-transfer-encoding"}
+
+// mustSign is how many of shownFields, from the first, a signature must cover.
+// Many senders sign none of one of the others.
+const mustSign = 2
 
 // names says how often h= names a field.
 func (d DKIM) names(field string) int {
@@ -235,16 +239,17 @@ func checkFieldsSigned(s subject) conclusion {
 }
 
 // uncovered names a shown field that stands more often than a signature covers;
-// one that was added comes before one that was never signed.
+// one that was added comes before one that was never signed, which counts of the
+// first only.
 func (s subject) uncovered(d DKIM) string {
 	unsigned := ""
-	for _, name := range shownFields {
+	for i, name := range shownFields {
 		signed := d.names(name)
 		switch there := s.e.Header.authored(name); {
 		case there <= signed:
 		case signed > 0:
 			return name
-		case unsigned == "":
+		case unsigned == "" && i < mustSign:
 			unsigned = name
 		}
 	}

@@ -48,6 +48,24 @@ var headerCases = []struct {
 		e.Dials = policy.Dials{policy.DialUnsignedFields: "offered"}
 	}), "fields-signed-once", "field-added", policy.Withheld},
 	{"field that nobody sees not signed", unvouched(authored("reply-to", 1)), "fields-signed-once", "field-unsigned", policy.Offered},
+	{"Date not signed", unvouched(authored("date", 1)), "fields-signed-once", "field-unsigned", policy.Offered},
+	{"Date added above a signed one", unvouched(authored("date", 2, "date")), "fields-signed-once", "field-added", policy.Withheld},
+	{"Content-Type not signed", unvouched(authored("content-type", 1)), "fields-signed-once", "field-unsigned", policy.Offered},
+	{"Content-Type not signed, by dial", unvouched(func(e *policy.Evidence) {
+		authored("content-type", 1)(e)
+		e.Dials = policy.Dials{policy.DialMIMEFields: "withheld"}
+	}), "fields-signed-once", "field-unsigned", policy.Withheld},
+	{"encoding not signed that decodes nothing", unvouched(authored("content-transfer-encoding", 1)), "fields-signed-once", "field-unsigned", policy.Offered},
+	{"encoding not signed that decodes", unvouched(func(e *policy.Evidence) {
+		e.Header.Authored = []policy.FieldCount{{Name: "content-transfer-encoding", Count: 1, Decodes: true}}
+	}), "fields-signed-once", "field-unsigned", policy.Withheld},
+	{"encoding not signed that decodes, by dial", unvouched(func(e *policy.Evidence) {
+		e.Header.Authored = []policy.FieldCount{{Name: "content-transfer-encoding", Count: 1, Decodes: true}}
+		e.Dials = policy.Dials{policy.DialMIMEFields: "any"}
+	}), "fields-signed-once", "field-unsigned", policy.Offered},
+	{"encoding not signed, of its own server", func(e *policy.Evidence) {
+		e.Header.Authored = []policy.FieldCount{{Name: "content-transfer-encoding", Count: 1, Decodes: true}}
+	}, "fields-signed-once", "field-unsigned", policy.Offered},
 	{"references not signed", unvouched(authored("references", 1, "from")), "fields-signed-once", "fields-signed", policy.Offered},
 	{"From signed as often as it stands", authored("from", 1), "fields-signed-once", "from-not-oversigned", policy.Offered},
 	{"From signed once more", authored("from", 1, "from"), "fields-signed-once", "fields-signed", policy.Offered},
@@ -59,8 +77,12 @@ var headerCases = []struct {
 	{"chain", func(e *policy.Evidence) { e.Auth.ARC = policy.ARC{Result: policy.AuthPass} }, "arc-chain", "arc-pass", policy.Offered},
 	{"replayed, its own server", replayed(func(*policy.Evidence) {}), "signature-new", "peer-vouches", policy.Offered},
 	{"replayed", unvouched(replayed(func(*policy.Evidence) {})), "signature-new", "signature-replayed", policy.Withheld},
-	{"replayed, by dial", unvouched(replayed(func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialReplay: "note", policy.DialRecipientUnsigned: "offered"} })), "signature-new", "signature-replayed", policy.Offered},
-	{"replayed, to few", unvouched(replayed(func(e *policy.Evidence) { e.Dials = policy.Dials{policy.DialReplayAccounts: "5", policy.DialRecipientUnsigned: "offered"} })), "signature-new", "signature-new", policy.Offered},
+	{"replayed, by dial", unvouched(replayed(func(e *policy.Evidence) {
+		e.Dials = policy.Dials{policy.DialReplay: "note", policy.DialRecipientUnsigned: "offered"}
+	})), "signature-new", "signature-replayed", policy.Offered},
+	{"replayed, to few", unvouched(replayed(func(e *policy.Evidence) {
+		e.Dials = policy.Dials{policy.DialReplayAccounts: "5", policy.DialRecipientUnsigned: "offered"}
+	})), "signature-new", "signature-new", policy.Offered},
 	{"passed on by a list", unvouched(replayed(func(e *policy.Evidence) { e.Access.Pattern = policy.PatternMailingList })), "signature-new", "signature-replayed", policy.Withheld},
 	{"passed on by a list, by dial", unvouched(replayed(func(e *policy.Evidence) {
 		e.Access.Pattern = policy.PatternMailingList

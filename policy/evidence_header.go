@@ -10,6 +10,9 @@ import (
 type FieldCount struct {
 	Name  string `json:"name"` // In lower case.
 	Count int    `json:"count"`
+	// Decodes says that one of them has the body decoded before it is read: that a
+	// Content-Transfer-Encoding is none of 7bit, 8bit and binary.
+	Decodes bool `json:"decodes,omitempty"`
 }
 
 // authoredFields are the fields of [Header.Authored]: those that the author
@@ -32,6 +35,12 @@ func (h Header) authored(name string) int {
 		}
 	}
 	return 0
+}
+
+// decodes says whether a Content-Transfer-Encoding stands that changes what the
+// body says.
+func (h Header) decodes() bool {
+	return slices.ContainsFunc(h.Authored, func(f FieldCount) bool { return f.Decodes })
 }
 
 // Replay is a signature that the provider has seen before.

@@ -26,9 +26,20 @@ func (list authoredCounts) add(f Field) {
 	for i := range list {
 		if f.Is(list[i].Name) {
 			list[i].Count++
+			list[i].Decodes = list[i].Decodes || f.Is("Content-Transfer-Encoding") && decodes(f.Value)
 			return
 		}
 	}
+}
+
+// decodes reports whether a body is read otherwise with an encoding than without
+// one (RFC 2045 6.2).
+func decodes(encoding string) bool {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "7bit", "8bit", "binary":
+		return false
+	}
+	return true
 }
 
 // there are those that stand at all.

@@ -186,6 +186,7 @@ func TestAttacks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p := attackProvider(t, provider.Options{})
+			setDials(t, p, tt.dials...)
 			to := tt.to
 			if to == "" {
 				to = "alice@gmail.test"
@@ -312,6 +313,53 @@ func setDials(t testing.TB, p *provider.Provider, pairs ...string) {
 	for i := 0; i < len(pairs); i += 2 {
 		if err := p.SetDial(pairs[i], pairs[i+1]); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestSignedByProviders delivers mail signed over the fields that mail services
+// and programs are known to sign, passed on so that only the signature vouches.
+func TestSignedByProviders(t *testing.T) {
+	t.Parallel()
+	const all = "From To Subject Date Message-ID MIME-Version Content-Type"
+	for _, tt := range []struct {
+		name, signed string
+		toUnsigned   bool // An in-app action needs its dial then.
+	}{
+		{"SendGrid", "Content-Type From MIME-Version Subject Reply-To To Cc", false},
+		{"SES", "From Reply-To Subject MIME-Version Content-Type To", false},
+		{"SES, long", "From To Subject MIME-Version Content-Type Content-Transfer-Encoding Message-ID Date", false},
+		{"Microsoft 365", "From Date Subject Message-ID Content-Type MIME-Version", true},
+		{"Gmail", "To Subject Message-ID Date From MIME-Version From To Cc Subject Date Message-ID Reply-To", false},
+		{"OpenDKIM, short", "Date From To Subject", false},
+		{"PHPMailer, short", "From To Date Subject", false},
+		{"Mailgun", "Content-Type MIME-Version Subject From To Reply-To Message-ID Date", false},
+		{"Mailchimp", "From Reply-To To Date Message-ID List-ID List-Unsubscribe Content-Type MIME-Version Subject", false},
+		{"Brevo", "MIME-Version From To Date List-Unsubscribe Subject Reply-To Message-ID Content-Type", false},
+		{"SparkPost", "From Subject Date To MIME-Version Content-Type Message-ID List-Unsubscribe", false},
+		{"Zoho", "Date From To Message-ID Subject MIME-Version Content-Type", false},
+		{"without encoding", all, false},
+	} {
+		for _, encoding := range []string{"", "7bit", "8BIT", "binary"} {
+			t.Run(tt.name+" "+encoding, func(t *testing.T) {
+				t.Parallel()
+				fields := shop + usual
+				if encoding != "" {
+					fields += "Content-Transfer-Encoding: " + encoding + "\r\n"
+				}
+				p := attackProvider(t, provider.Options{})
+				if tt.toUnsigned {
+					raw := signedFields(t, fields+"\r\n"+button(shopURL), strings.Fields(tt.signed)...)
+					if v := attackWith(t, p, raw, "alice@gmail.test"); v.Actions[0].Reason != "recipient-unsigned" {
+						t.Errorf("%s", v.Text())
+					}
+					setDials(t, p, "dkim.recipient-unsigned", "offered")
+				}
+				raw := signedFields(t, fields+"\r\n"+button(shopURL), strings.Fields(tt.signed)...)
+				if v := attackWith(t, p, raw, "alice@gmail.test"); v.Delivery != policy.Accept || len(v.Actions) != 1 || v.Actions[0].Answer != policy.Offered {
+					t.Errorf("not offered:\n%s", v.Text())
+				}
+			})
 		}
 	}
 }

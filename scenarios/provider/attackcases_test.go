@@ -17,6 +17,7 @@ type attack struct {
 	delivery policy.Delivery
 	to       string // Default alice@gmail.test.
 	bare     bool   // There is no action to withhold.
+	dials    []string
 }
 
 // attacksOnFrom are on what From says.
@@ -226,15 +227,15 @@ func attacksOnWeakSignatures() []attack {
 		{name: "Content-Type changed from plain text, which is not signed", mail: func(t testing.TB) string {
 			raw := signedFields(t, shop+plain+"\r\n"+body, "From", "To", "Subject", "Date")
 			return strings.Replace(raw, "text/plain", "text/html", 1)
-		}, reason: "field-unsigned", delivery: accept},
+		}, reason: "mime-unsigned", delivery: accept, dials: []string{"dkim.mime-fields", "withheld"}},
 		{name: "Content-Type added, which was not there", mail: func(t testing.TB) string {
 			bare := strings.Replace(usual, "Content-Type: text/html; charset=utf-8\r\n", "", 1)
 			return "Content-Type: text/html\r\n" + signedFields(t, shop+bare+"\r\n"+body, "From", "To", "Subject", "Date")
-		}, reason: "field-unsigned", delivery: accept},
-		{name: "Date changed, which is not signed", mail: func(t testing.TB) string {
-			raw := signedFields(t, shop+usual+"\r\n"+body, "From", "To", "Subject", "Content-Type", "Content-Transfer-Encoding")
-			return strings.Replace(raw, "15 Jan 2026", "16 Jan 2026", 1)
-		}, reason: "field-unsigned", delivery: accept},
+		}, reason: "mime-unsigned", delivery: accept, dials: []string{"dkim.mime-fields", "withheld"}},
+		{name: "base64 added to a body that is not signed as such", mail: func(t testing.TB) string {
+			return "Content-Transfer-Encoding: base64\r\n" + signedFields(t, shop+usual+"\r\n"+body, "From", "To", "Subject", "Content-Type")
+		}, reason: "field-unsigned", delivery: accept, bare: true},
+		{name: "quoted-printable added", mail: onTop("Content-Transfer-Encoding: (x) QUOTED-printable\r\n"), reason: "mime-unsigned", delivery: accept},
 		{name: "List-Unsubscribe added", mail: func(t testing.TB) string {
 			return "List-Unsubscribe: <https://evil.example/u>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" +
 				signedFields(t, shop+usual+"\r\n<p>Hello</p>\r\n", "From", "To", "Subject", "Date", "Content-Type")

@@ -110,16 +110,33 @@ func canonical(text string) string {
 	return strings.TrimRight(strings.Join(list, "\n"), "\n")
 }
 
-// shown is what a message says to its reader.
-func shown(raw string) string {
+// shown is what a message says to its reader, in the fields that a signature
+// must cover, and those that it does.
+func shown(raw string, fields []string) string {
 	m := message.Parse([]byte(raw))
 	text := ""
-	for _, name := range []string{"From", "To", "Cc", "Subject", "Date", "Content-Type", "Content-Transfer-Encoding"} {
+	for _, name := range fields {
 		for _, f := range m.All(name) {
-			text += name + ": " + canonical(f.Unfolded()) + "\n"
+			// These encodings are as good as none.
+			if value := canonical(f.Unfolded()); !f.Is("Content-Transfer-Encoding") || !slices.Contains([]string{"7bit", "8bit", "binary"}, strings.ToLower(value)) {
+				text += name + ": " + value + "\n"
+			}
 		}
 	}
 	return text + "\n" + canonical(string(m.Body))
+}
+
+// shownBy are the fields of a base in which nothing may change: by default the
+// provider puts up with a Content-Type that is not signed.
+func shownBy(base string) []string {
+	fields := []string{"From", "To", "Subject", "Content-Transfer-Encoding"}
+	signature, _, _ := strings.Cut(strings.ToLower(base), "\r\nfrom:")
+	for _, name := range []string{"Date", "Content-Type"} {
+		if strings.Contains(signature, strings.ToLower(name)) {
+			fields = append(fields, name)
+		}
+	}
+	return fields
 }
 
 // tamperer judges what Mallory makes of the shop's mails.
@@ -172,7 +189,7 @@ func (w tamperer) try(t *testing.T, data []byte, text string) bool {
 			continue
 		}
 		offered = true
-		if got, want := shown(raw), shown(base); got != want || to != "alice@gmail.test" {
+		if got, want := shown(raw, shownBy(base)), shown(base, shownBy(base)); got != want || to != "alice@gmail.test" {
 			t.Errorf("offered to %s, by %s:\n%q\nand the shop wrote\n%q\n%s", to, from, got, want, m.Verdict.Text())
 		}
 	}
