@@ -301,7 +301,7 @@ func checkHeaderHonest(s subject) conclusion {
 	for _, id := range []CheckID{"from-honest", "lines-sound"} {
 		// Of LF alone there is one reading only: everybody who takes it takes it for
 		// a line end, and so does DKIM.
-		if f, ok := s.verdict.Finding(id); ok && f.Result == Fail && f.Reason != ProblemBareLF {
+		if f, ok := s.verdict.Finding(id); ok && f.Result == Fail && f.Reason != ProblemBareLF && f.Reason != reasonThirdParty {
 			return fail(f.Reason, f.Detail, f.Facts...)
 		}
 	}

@@ -1,8 +1,10 @@
 package policy_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doppelbox/doppelbox/policy"
 )
@@ -26,8 +28,13 @@ var headerCases = []struct {
 	{"address with a dot behind", fromIs("Write to noreply@shop.example.", "noreply@shop.example"), "from-honest", "from-honest", policy.Offered},
 	{"price with an at sign", fromIs("2 @ 5.00", "noreply@shop.example"), "from-honest", "from-honest", policy.Offered},
 	{"URL of its own", fromIs("https://www.shop.example/", "noreply@shop.example"), "from-honest", "from-honest", policy.Offered},
-	{"URL of another", fromIs("www.bank.example", "noreply@shop.example"), "from-honest", "name-other-domain", policy.Withheld},
+	{"URL of nobody known", fromIs("www.bank.example", "noreply@shop.example"), "from-honest", "name-third-party", policy.Offered},
 	{"Sender elsewhere", senderIs("mailer@esp.example"), "from-honest", "from-honest", policy.Offered},
+	{"Sender of the provider, proven", func(e *policy.Evidence) {
+		senderIs("alice@gmail.test")(e)
+		e.Auth.DKIM = append(e.Auth.DKIM, policy.DKIM{Result: policy.AuthPass, Domain: "gmail.test", OrgDomain: "gmail.test"})
+	}, "from-honest", "from-honest", policy.Offered},
+	{"Sender that looks like the provider", senderIs("x@gmai1.test"), "from-honest", "sender-other", policy.Withheld},
 	{"Sender of the provider", senderIs("x@gmail.test"), "from-honest", "sender-other", policy.Withheld},
 	{"several From", func(e *policy.Evidence) { e.Header.From = append(e.Header.From, e.Header.From[0]) }, "from-honest", "from-unusable", policy.Withheld},
 	{"bare LF", problem("bare-lf"), "lines-sound", "bare-lf", policy.Offered},
@@ -221,6 +228,58 @@ func TestHeaderChecks(t *testing.T) {
 				t.Errorf("%s decides on the delivery", tt.check)
 			}
 		})
+	}
+}
+
+// TestTwins: of registered domains that look alike the first one is honest, and
+// those that are words of their own are all.
+func TestTwins(t *testing.T) {
+	t.Parallel()
+	at := func(days int) time.Time { return noon.AddDate(0, 0, days) }
+	for _, tt := range []struct {
+		name, from, org string
+		reg             policy.Registry
+		want            policy.Reason
+	}{
+		{"the first", "bill.test", "bill.test", policy.Registry{{From: "bill.test"}, {From: "bili.test"}}, "from-honest"},
+		{"the second", "bili.test", "bili.test", policy.Registry{{From: "bill.test"}, {From: "bili.test"}}, "domain-confusable"},
+		{"the first by time", "bili.test", "bili.test", policy.Registry{{From: "bill.test", Since: at(-1)}, {From: "x@bili.test", Since: at(-9)}}, "from-honest"},
+		{"the second by time", "bill.test", "bill.test", policy.Registry{{From: "bill.test", Since: at(-1)}, {From: "x@bili.test", Since: at(-9)}}, "domain-confusable"},
+		{"a digit of its own", "1und1.test", "1und1.test", policy.Registry{{From: "1und1.test"}, {From: "lundl.test"}}, "from-honest"},
+		{"clock and dock", "clock.test", "clock.test", policy.Registry{{From: "dock.test"}, {From: "clock.test"}}, "from-honest"},
+		{"modern and modem", "modern.test", "modern.test", policy.Registry{{From: "modem.test"}, {From: "modern.test"}}, "from-honest"},
+		{"one that is not registered", "clock.test", "clock.test", policy.Registry{{From: "dock.test"}}, "domain-confusable"},
+		{"of the same name in a country", "amazon.com.br", "amazon.com.br", policy.Registry{{From: "amazon.com"}, {From: "amazon.com.br"}}, "from-honest"},
+		{"in a country, not registered", "amazon.com.br", "amazon.com.br", policy.Registry{{From: "amazon.com"}}, "domain-imitates"},
+		{"of the same name below another", "amazon.com.evil.test", "evil.test", policy.Registry{{From: "amazon.com"}, {From: "amazon.com.evil.test"}}, "domain-imitates"},
+		{"the provider, of which there is a twin", "gmail.test", "gmail.test", policy.Registry{{From: "gmai1.test"}}, "from-honest"},
+		{"below the provider", "mail.gmail.test", "gmail.test", policy.Registry{{From: "gmai1.test"}}, "from-honest"},
+		{"the provider's twin", "gmai1.test", "gmai1.test", policy.Registry{{From: "gmai1.test"}}, "domain-confusable"},
+		{"the provider's twin by two letters", "grnail.test", "grnail.test", policy.Registry{{From: "grnail.test"}}, "domain-confusable"},
+		{"a short name in a long one", "tcorner.test", "tcorner.test", policy.Registry{{From: "t.co"}, {From: "tcorner.test"}}, "from-honest"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e, _ := good()
+			fromIs("Name", "x@"+tt.from)(&e)
+			e.Auth.DMARC.Domain, e.Auth.DMARC.OrgDomain = tt.from, tt.org
+			v := policy.Decide(e, tt.reg)
+			checkVerdict(t, e, v)
+			if f, _ := v.Finding("from-honest"); f.Reason != tt.want {
+				t.Errorf("%s, want %s: %s", f.Reason, tt.want, f.Detail)
+			}
+		})
+	}
+}
+
+// BenchmarkFromHonest is with a registry of a large provider.
+func BenchmarkFromHonest(b *testing.B) {
+	e, reg := good()
+	for i := range 5000 {
+		reg = append(reg, policy.Registration{From: "noreply@sender" + strconv.Itoa(i) + ".example"})
+	}
+	for b.Loop() {
+		policy.Decide(e, reg)
 	}
 }
 

@@ -30,65 +30,72 @@ var lookAlikes = map[rune]string{
 	'ɨ': "i", 'ȷ': "j", 'ĸ': "k", 'ƙ': "k", 'ł': "l", 'ɫ': "l", 'ǀ': "l", 'ɱ': "m", 'ŋ': "n", 'ɲ': "n", 'ø': "o", 'ɵ': "o", 'ᴏ': "o", 'þ': "p", 'ƿ': "p", 'ɋ': "q",
 	'ɼ': "r", 'ʂ': "s", 'ŧ': "t", 'ƭ': "t", 'ʋ': "v", 'ʌ': "v", 'ɯ': "w", 'ƴ': "y", 'ʏ': "y", 'ƶ': "z", 'ʐ': "z", 'ß': "b", 'æ': "ae", 'œ': "oe",
 
+	'ᴀ': "a", 'ʙ': "b", 'ᴄ': "c", 'ᴅ': "d", 'ᴇ': "e", 'ꜰ': "f", 'ʜ': "h", 'ᴊ': "j", 'ᴋ': "k", 'ʟ': "l", 'ᴍ': "m", 'ɴ': "n", 'ᴘ': "p", 'ʀ': "r", 'ꜱ': "s",
+	'ᴛ': "t", 'ᴜ': "u", 'ᴠ': "v", 'ᴡ': "w", 'ᴢ': "z",
+
 	'0': "o", '1': "l", 'i': "l", '|': "l",
 }
 
 // skeleton makes of a text what it looks like, in the way of UTS #39 section 4:
 // two texts with the same skeleton are easily taken for each other.
 func skeleton(s string) string {
-	var b strings.Builder
-	if isASCII(s) {
-		for i := range len(s) {
-			switch c := s[i]; {
-			case c == '0':
-				b.WriteByte('o')
-			case c == '1' || c == '|' || c|0x20 == 'i':
-				b.WriteByte('l')
-			case 'A' <= c && c <= 'Z':
-				b.WriteByte(c | 0x20)
-			default:
-				b.WriteByte(c)
-			}
-		}
-		return pairs(b.String())
+	folded := foldLetters(s)
+	if strings.Contains(folded, "rn") || strings.Contains(folded, "cl") {
+		folded = strings.ReplaceAll(strings.ReplaceAll(folded, "rn", "m"), "cl", "d")
 	}
-	for _, r := range norm.NFD.String(strings.ToLower(norm.NFKC.String(s))) {
-		if unicode.Is(unicode.Mn, r) || isInvisible(r) {
-			continue
-		}
-		if plain, ok := lookAlikes[r]; ok {
-			if plain == "i" {
-				plain = "l"
-			}
-			b.WriteString(plain)
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return pairs(b.String())
+	return folded
 }
 
-// pairs makes one letter of two that look like it.
-func pairs(s string) string {
-	for _, p := range [...][2]string{{"rn", "m"}, {"vv", "w"}, {"cl", "d"}} {
-		s = strings.ReplaceAll(s, p[0], p[1])
+// foldLetters is a skeleton without the pairs of letters that look like one and
+// stand in many words.
+func foldLetters(s string) string {
+	if !isASCII(s) {
+		s = foldUnicode(s)
+	}
+	changed := func(r rune) bool { return r == '0' || r == '1' || r == '|' || r == 'i' || 'A' <= r && r <= 'Z' }
+	if strings.ContainsFunc(s, changed) {
+		s = strings.Map(func(r rune) rune {
+			switch {
+			case r == '0':
+				return 'o'
+			case r == '1' || r == '|' || r|0x20 == 'i':
+				return 'l'
+			case 'A' <= r && r <= 'Z':
+				return r | 0x20
+			}
+			return r
+		}, s)
+	}
+	for strings.Contains(s, "--") {
+		s = strings.ReplaceAll(s, "--", "-")
+	}
+	if strings.Contains(s, "vv") {
+		s = strings.ReplaceAll(s, "vv", "w")
 	}
 	return s
 }
 
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
-}
-
-// isPlain says whether a domain is of Latin letters without any that stands for
-// another one: it is what others imitate.
-func isPlain(domain string) bool {
-	for _, r := range domain {
-		if r >= utf8.RuneSelf || '0' <= r && r <= '9' {
-			return false
+func foldUnicode(s string) string {
+	var b strings.Builder
+	for _, r := range norm.NFD.String(strings.ToLower(norm.NFKC.String(s))) {
+		switch plain, ok := lookAlikes[r]; {
+		case unicode.Is(unicode.Mn, r) || isInvisible(r):
+		case isHyphen(r):
+			b.WriteByte('-')
+		case ok:
+			b.WriteString(plain)
+		default:
+			b.WriteRune(r)
 		}
 	}
-	return !strings.Contains(domain, "rn") && !strings.Contains(domain, "vv") && !strings.Contains(domain, "cl")
+	return b.String()
+}
+
+// isHyphen says whether a character is a dash that is taken for a hyphen.
+func isHyphen(r rune) bool { return '\u2010' <= r && r <= '\u2015' || r == '\u2212' }
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 // isInvisible says whether a character has no width, and none of those that
@@ -121,7 +128,39 @@ const maxScriptRunes = 1000
 
 // mixesScripts names two scripts in a label or word that is not highly
 // restrictive (UTS #39 section 5.2); "" if it is.
-func mixesScripts(s string) string {
+func mixesScripts(s string) string { return mixture(s, together) }
+
+// mixesScriptsOfName does so for a word that is not even moderately restrictive:
+// in names, many languages write a Latin word without a space beside theirs. Of
+// Greek, Cyrillic and Armenian the letters look too much alike.
+func mixesScriptsOfName(s string) string {
+	return mixture(s, func(scripts []string) bool {
+		return together(scripts) || len(scripts) == 2 && slices.Contains(scripts, "Latin") &&
+			!slices.ContainsFunc(scripts, func(name string) bool {
+				return name == "Greek" || name == "Cyrillic" || name == "Armenian" || !slices.Contains(usualScripts, name)
+			})
+	})
+}
+
+// usualScripts are those that identifiers are written in today (UAX #31 table 5).
+var usualScripts = []string{
+	"Arabic", "Armenian", "Bengali", "Bopomofo", "Cyrillic", "Devanagari", "Ethiopic", "Georgian", "Greek", "Gujarati", "Gurmukhi", "Han", "Hangul", "Hebrew",
+	"Hiragana", "Kannada", "Katakana", "Khmer", "Lao", "Latin", "Malayalam", "Myanmar", "Oriya", "Sinhala", "Tamil", "Telugu", "Thaana", "Thai", "Tibetan",
+}
+
+// unusualScript names a script of a domain that is none of usualScripts, as that
+// of Lisu and Cherokee, whose letters look like Latin capitals; "" if there is
+// none.
+func unusualScript(domain string) string {
+	for _, r := range domain {
+		if name := scriptOf(r); name != "" && !slices.Contains(usualScripts, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+func mixture(s string, fit func(scripts []string) bool) string {
 	var scripts []string
 	n := 0
 	for _, r := range s {
@@ -132,7 +171,7 @@ func mixesScripts(s string) string {
 		if name == "" || slices.Contains(scripts, name) {
 			continue
 		}
-		if scripts = append(scripts, name); len(scripts) > 1 && !together(scripts) {
+		if scripts = append(scripts, name); len(scripts) > 1 && !fit(scripts) {
 			return scripts[0] + " and " + name
 		}
 	}

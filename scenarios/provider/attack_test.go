@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func malloryDomains() []string {
 	return []string{
 		"evil.example", "sh0p.example", "ѕһор.example", "shоp.example", "shöp.example", "grnail.test", "gmail.test.evil.example", "shop.example.evil.example",
 		"shop-example.test", "mail.sh0p.example", "evil.hosting.example", "shoр.example",
+		"bili.test", "secure-shop-example.evil.example", "shopexample.test", "sh0p-examp1e.evil.example", "ꓢꓧꓳꓑ.example", "sʜᴏᴘ.example", "my--shop.example",
 	}
 }
 
@@ -58,6 +60,8 @@ func attackProvider(t testing.TB, o provider.Options) *provider.Provider {
 		t.Fatal(err)
 	}
 	zone := "_dmarc.hosting.example. TXT \"v=DMARC1; p=none; psd=y\"\n_dmarc.test. TXT \"v=DMARC1; p=none; psd=y\"\n"
+	p.Register(policy.Registration{From: "noreply@bill.test"})
+	p.Register(policy.Registration{From: "noreply@my-shop.example"})
 	for _, d := range malloryDomains() {
 		zone += aLabels(t, d) + ". TXT \"v=spf1 ip4:" + malloryPeer + " -all\"\n"
 		p.Register(policy.Registration{From: aLabels(t, d)})
@@ -178,7 +182,7 @@ func signLength(t testing.TB, header, body string, length int, tags string) stri
 // that says what it was, and no button.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
-	list := append(attacksOnFrom(), attacksOnSignatures()...)
+	list := slices.Concat(attacksOnFrom(), attacksByLooks(), attacksOnSignatures())
 	if len(list) < 60 {
 		t.Errorf("%d attacks are few", len(list))
 	}
@@ -271,6 +275,22 @@ func TestOddButHonest(t *testing.T) {
 		{"Latin IDN as A-label", "bücher.example", "From: Bücher <noreply@xn--bcher-kva.example>\r\n"},
 		{"Cyrillic IDN", "почта.example", "From: Почта <noreply@почта.example>\r\n"},
 		{"Han IDN", "商店.example", "From: 商店 <noreply@商店.example>\r\n"},
+		{"its own address in curly quotes", "shop.example", "From: \"“noreply@shop.example”\" <noreply@shop.example>\r\n"},
+		{"an address below its domain as name", "shop.example", "From: \"info@mail.shop.example\" <noreply@shop.example>\r\n"},
+		{"an address above its domain as name", "mail.shop.example", "From: \"info@shop.example\" <noreply@mail.shop.example>\r\n"},
+		{"for somebody whom nobody knows", "shop.example", "From: \"bob@bobs.example (via Shop)\" <noreply@shop.example>\r\n"},
+		{"a site that nobody knows", "shop.example", "From: \"www.shop.com\" <noreply@shop.example>\r\n"},
+		{"Thai and Latin", "shop.example", "From: ร้านShop <noreply@shop.example>\r\n"},
+		{"Devanagari and Latin", "shop.example", "From: दुकानShop <noreply@shop.example>\r\n"},
+		{"micro sign", "shop.example", "From: 5\u00b5m Shop <noreply@shop.example>\r\n"},
+		{"micro sign before letters", "shop.example", "From: \u00b5Torrent <noreply@shop.example>\r\n"},
+		{"ohm sign", "shop.example", "From: k\u2126shop <noreply@shop.example>\r\n"},
+		{"flag of Scotland", "shop.example", "From: Shop \U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f <noreply@shop.example>\r\n"},
+		{"soft hyphen", "shop.example", "From: Ein\u00adkauf <noreply@shop.example>\r\n"},
+		{"isolate in Arabic", "shop.example", "From: متجر \u2068Shop\u2069 <noreply@shop.example>\r\n"},
+		{"the account's address as token", "shop.example", "From: Shop <reply+alice=gmail.test@shop.example>\r\n"},
+		{"a space in quotes", "shop.example", "From: \"no reply\"@shop.example\r\n"},
+		{"a sentence as name", "shop.example", "From: \"Shop. Example. Write to noreply@shop.example. Thanks\" <noreply@shop.example>\r\n"},
 		{"two dots in quotes", "shop.example", "From: \"no..reply\"@shop.example\r\n"},
 		{"plus and equals sign", "shop.example", "From: no+r=x@shop.example\r\n"},
 	} {

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -91,7 +92,7 @@ func attacksOnFrom() []attack {
 		{name: "the shop's domain in capitals, unsigned by it", mail: ownMail("From: NOREPLY@SHOP.EXAMPLE\r\n"), reason: "signed-by-others", delivery: reject},
 		{name: "the shop itself, signed by Mallory", mail: ownMail(shop), reason: "unaligned", delivery: reject},
 		{name: "invisible characters in the name", mail: ownMail("From: \"S\u200bhop\" <m@evil.example>\r\n"), reason: "name-invisible", delivery: accept},
-		{name: "soft hyphens in an address as name", mail: ownMail("From: \"noreply@sh\u00adop.example\" <m@evil.example>\r\n"), reason: "name-invisible", delivery: accept},
+		{name: "soft hyphens in an address as name", mail: ownMail("From: \"noreply@sh\u00adop.example\" <m@evil.example>\r\n"), reason: "name-other-address", delivery: accept},
 		{name: "tags in the name", mail: ownMail("From: \"Shop\U000e0041\" <m@evil.example>\r\n"), reason: "name-invisible", delivery: accept},
 		{name: "a joiner in the name", mail: ownMail("From: \"Sh\u200dop\" <m@evil.example>\r\n"), reason: "name-invisible", delivery: accept},
 		{name: "right-to-left override in the name", mail: ownMail("From: \"\u202eelpmaxe.pohs@ylperon\" <m@evil.example>\r\n"), reason: "name-bidi", delivery: accept},
@@ -101,7 +102,7 @@ func attacksOnFrom() []attack {
 		{name: "the shop's domain as a name", mail: ownMail("From: shop.example <m@evil.example>\r\n"), reason: "name-other-domain", delivery: accept},
 		{name: "the provider's domain as a name", mail: ownMail("From: \"gmail.test Security\" <m@evil.example>\r\n"), reason: "name-other-domain", delivery: accept},
 		{name: "the shop's domain with zero for o as a name", mail: ownMail("From: \"SH0P.example\" <m@evil.example>\r\n"), reason: "name-other-domain", delivery: accept},
-		{name: "a URL as a name", mail: ownMail("From: \"https://bank.example/login\" <m@evil.example>\r\n"), reason: "name-other-domain", delivery: accept},
+		{name: "a URL as a name", mail: ownMail("From: \"https://shop.example/login\" <m@evil.example>\r\n"), reason: "name-other-domain", delivery: accept},
 		{name: "Sender of the shop", mail: ownMail("From: Shop <m@evil.example>\r\nSender: noreply@shop.example\r\n"), reason: "sender-other", delivery: accept},
 		{name: "Sender of the provider", mail: ownMail("Sender: security@mail.gmail.test\r\nFrom: Security <m@evil.example>\r\n"), reason: "sender-other", delivery: accept},
 		{name: "two Senders", mail: ownMail("From: Shop <m@evil.example>\r\nSender: m@evil.example\r\nSender: noreply@shop.example\r\n"), reason: "field-repeated", delivery: reject},
@@ -127,6 +128,40 @@ func attacksOnFrom() []attack {
 			return strings.Replace(ownMail("From: m@evil.example\r\n")(t), "MIME-Version: 1.0", "MIME-Version: １.0", 1)
 		}, reason: "unicode-field", delivery: reject},
 	}
+}
+
+// attacksByLooks are on the domain of From, and on names that hold the shop's with
+// something around it.
+func attacksByLooks() []attack {
+	var list []attack
+	for _, tt := range []struct {
+		domain string
+		reason policy.Reason
+	}{
+		{"bili.test", "domain-confusable"}, {"secure-shop-example.evil.example", "domain-imitates"}, {"shopexample.test", "domain-imitates"},
+		{"sh0p-examp1e.evil.example", "domain-imitates"}, {"ꓢꓧꓳꓑ.example", "domain-confusable"}, {"sʜᴏᴘ.example", "domain-confusable"}, {"my--shop.example", "domain-confusable"},
+	} {
+		list = append(list, attack{name: "the domain " + tt.domain, mail: func(t testing.TB) string {
+			return ownFrom(tt.domain, "From: Shop <noreply@"+aLabels(t, tt.domain)+">\r\n")(t)
+		}, reason: tt.reason, delivery: policy.Accept})
+	}
+	for _, name := range []string{
+		"“shop.example”", "«shop.example»", "shop.example™", "*shop.example*", "#shop.example", "~shop.example~", "_shop.example_", "+shop.example", "=shop.example", "–shop.example–",
+		"shop\u2027example", "shop\u2022example", "shop .example", "shop. example", "shop[.]example", "shop(.)example", "shop.example-", "»shop.examp1e«", "SHOP.EXAMPLE!", "[shop.example]",
+		"via=shop.example;", "noreply @ shop.example", "shop.example®", "shop.example²", "shop.example/login", "https://shop.example", "mail.shop.example", "gmail.test®", "sh\u00adop.example",
+	} {
+		list = append(list, attack{name: "the name " + name, mail: ownMail("From: \"" + name + "\" <m@evil.example>\r\n"), reason: "name-other-domain", delivery: policy.Accept})
+	}
+	for _, name := range []string{"noreply%40shop.example", "“noreply@shop.example”", "noreply@shop[.]example", "*noreply@shop.example*", "<noreply@shop.example>"} {
+		list = append(list, attack{name: "the name " + name, mail: ownMail("From: \"" + name + "\" <m@evil.example>\r\n"), reason: "name-other-address", delivery: policy.Accept})
+	}
+	for _, r := range []rune{'\u206a', '\u2800', '\ufff9', '\ufffc', '\u2061'} {
+		list = append(list, attack{name: fmt.Sprintf("%U in the name", r), mail: ownMail("From: \"shop" + string(r) + ".example\" <m@evil.example>\r\n"), reason: "name-invisible", delivery: policy.Accept})
+	}
+	for _, sender := range []string{"noreply@sh0p.example", "\"noreply@shop.example\" <m@evil.example>", "\"gmail.test\" <m@evil.example>", "x@mail.grnail.test"} {
+		list = append(list, attack{name: "Sender " + sender, mail: ownMail("From: Shop <m@evil.example>\r\nSender: " + sender + "\r\n"), reason: "sender-other", delivery: policy.Accept})
+	}
+	return list
 }
 
 // attacksOnSignatures begin with a genuine mail of the shop's, or with its key's
