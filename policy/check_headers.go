@@ -110,7 +110,8 @@ func checkLinesSound(s subject) conclusion {
 		i := slices.IndexFunc(s.e.Header.Problems, func(p Problem) bool {
 			// A line of an mbox file at the very top separates messages, and is no
 			// part of this one.
-			return p.Code == code && (code != ProblemMboxLine || p.Place.Line > 1)
+			// What nobody reads may be folded as it likes.
+			return p.Code == code && (code != ProblemMboxLine || p.Place.Line > 1) && (code != ProblemBlankFold || slices.Contains(authoredFields[:], strings.ToLower(p.Field)))
 		})
 		if i >= 0 {
 			p := s.e.Header.Problems[i]
@@ -301,11 +302,22 @@ func checkHeaderHonest(s subject) conclusion {
 	for _, id := range []CheckID{"from-honest", "lines-sound"} {
 		// Of LF alone there is one reading only: everybody who takes it takes it for
 		// a line end, and so does DKIM.
-		if f, ok := s.verdict.Finding(id); ok && f.Result == Fail && f.Reason != ProblemBareLF && f.Reason != reasonThirdParty {
+		if f, ok := s.verdict.Finding(id); ok && f.Result == Fail && f.Reason != ProblemBareLF && f.Reason != reasonThirdParty && !s.sloppy(f.Reason) {
 			return fail(f.Reason, f.Detail, f.Facts...)
 		}
 	}
 	return pass("header-honest", "nothing in the header pretends")
+}
+
+// sloppy says whether a problem of lines is the sender's own, as his own server
+// brings the mail, and can hide nothing: a fold, or a CR in the body. A CR within
+// a field can hide another one from some programs, whoever wrote it.
+func (s subject) sloppy(problem Reason) bool {
+	if !s.e.Auth.peerVouches() {
+		return false
+	}
+	return problem == ProblemBlankFold || problem == ProblemBareCR &&
+		!slices.ContainsFunc(s.e.Header.Problems, func(p Problem) bool { return p.Code == ProblemBareCR && p.Field != "" })
 }
 
 // refuseCharacters refuses what the provider names in its list of replies:

@@ -38,8 +38,12 @@ var headerCases = []struct {
 	{"Sender of the provider", senderIs("x@gmail.test"), "from-honest", "sender-other", policy.Withheld},
 	{"several From", func(e *policy.Evidence) { e.Header.From = append(e.Header.From, e.Header.From[0]) }, "from-honest", "from-unusable", policy.Withheld},
 	{"bare LF", problem("bare-lf"), "lines-sound", "bare-lf", policy.Offered},
-	{"bare CR", problem("bare-cr"), "lines-sound", "bare-cr", policy.Withheld},
-	{"folded line of nothing", problem("blank-fold"), "lines-sound", "blank-fold", policy.Withheld},
+	{"bare CR", unvouched(problem("bare-cr")), "lines-sound", "bare-cr", policy.Withheld},
+	{"bare CR, its own server", problem("bare-cr"), "lines-sound", "bare-cr", policy.Offered},
+	{"bare CR in a field, its own server", problemIn("X-A", "bare-cr"), "lines-sound", "bare-cr", policy.Withheld},
+	{"folded line of nothing", unvouched(problemIn("Subject", "blank-fold")), "lines-sound", "blank-fold", policy.Withheld},
+	{"folded line of nothing, its own server", problemIn("Subject", "blank-fold"), "lines-sound", "blank-fold", policy.Offered},
+	{"folded line of nothing in a field that nobody reads", unvouched(problemIn("X-Report", "blank-fold")), "lines-sound", "lines-sound", policy.Offered},
 	{"mbox line at the top", func(e *policy.Evidence) {
 		e.Header.Problems = []policy.Problem{{Code: "mbox-line", Place: policy.Place{Line: 1}}}
 	}, "lines-sound", "lines-sound", policy.Offered},
@@ -115,6 +119,12 @@ func listAddressed(e *policy.Evidence) {
 	e.Access.Pattern = policy.PatternMailingList
 	e.Access.Signals = []policy.Signal{{Name: policy.SignalListAddressed, Rank: 3}}
 	e.Dials = policy.Dials{policy.DialMailingList: "offered"}
+}
+
+func problemIn(field string, code policy.Reason) func(*policy.Evidence) {
+	return func(e *policy.Evidence) {
+		e.Header.Problems = []policy.Problem{{Code: code, Field: field}}
+	}
 }
 
 func fromIs(name, addr string) func(*policy.Evidence) {

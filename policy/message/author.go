@@ -147,10 +147,14 @@ func commentText(list []string) string {
 	return text
 }
 
-// checkCharacters finds what may not stand in a field whatever its language:
+// checkCharacters finds what may not stand in a field whatever its language: a CR
+// that ends no line, and
 // encoded words and other characters than ASCII in a field that has no text for
 // people.
 func checkCharacters(f Field, p *policy.Problems) {
+	if strings.Count(f.Value, "\r") > strings.Count(f.Value, "\r\n") {
+		p.AddIn(f.Name, atLine(f.line), BareCR, "%s has a CR that stands alone", clip(f.Name))
+	}
 	ascii := f.Is("Date") || f.Is("MIME-Version") || f.Is("Content-Transfer-Encoding")
 	if !ascii && !f.Is("Message-ID") {
 		return
