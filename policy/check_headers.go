@@ -106,12 +106,14 @@ var signedChecks = []Check{
 var lineProblems = []Reason{ProblemNUL, ProblemBareCR, ProblemHeaderLine, ProblemMboxLine, ProblemBlankFold, ProblemBareLF}
 
 func checkLinesSound(s subject) conclusion {
+	// Where problems were left out, those of other fields may be among them.
+	more := slices.ContainsFunc(s.e.Header.Problems, func(p Problem) bool { return p.Code == ProblemMore })
 	for _, code := range lineProblems {
 		i := slices.IndexFunc(s.e.Header.Problems, func(p Problem) bool {
 			// A line of an mbox file at the very top separates messages, and is no
 			// part of this one.
 			// What nobody reads may be folded as it likes.
-			return p.Code == code && (code != ProblemMboxLine || p.Place.Line > 1) && (code != ProblemBlankFold || slices.Contains(authoredFields[:], strings.ToLower(p.Field)))
+			return p.Code == code && (code != ProblemMboxLine || p.Place.Line > 1) && (code != ProblemBlankFold || more || slices.Contains(authoredFields[:], strings.ToLower(p.Field)))
 		})
 		if i >= 0 {
 			p := s.e.Header.Problems[i]
@@ -317,7 +319,7 @@ func (s subject) sloppy(problem Reason) bool {
 		return false
 	}
 	return problem == ProblemBlankFold || problem == ProblemBareCR &&
-		!slices.ContainsFunc(s.e.Header.Problems, func(p Problem) bool { return p.Code == ProblemBareCR && p.Field != "" })
+		!slices.ContainsFunc(s.e.Header.Problems, func(p Problem) bool { return p.Code == ProblemBareCR && p.Field != "" || p.Code == ProblemMore })
 }
 
 // refuseCharacters refuses what the provider names in its list of replies:

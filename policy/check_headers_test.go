@@ -41,6 +41,12 @@ var headerCases = []struct {
 	{"bare CR", unvouched(problem("bare-cr")), "lines-sound", "bare-cr", policy.Withheld},
 	{"bare CR, its own server", problem("bare-cr"), "lines-sound", "bare-cr", policy.Offered},
 	{"bare CR in a field, its own server", problemIn("X-A", "bare-cr"), "lines-sound", "bare-cr", policy.Withheld},
+	{"bare CR, its own server, and problems left out", func(e *policy.Evidence) {
+		e.Header.Problems = []policy.Problem{{Code: "bare-cr"}, {Code: policy.ProblemMore}}
+	}, "lines-sound", "bare-cr", policy.Withheld},
+	{"folded line of nothing in a field that nobody reads, and problems left out", unvouched(func(e *policy.Evidence) {
+		e.Header.Problems = []policy.Problem{{Field: "X-Report", Code: "blank-fold"}, {Code: policy.ProblemMore}}
+	}), "lines-sound", "blank-fold", policy.Withheld},
 	{"folded line of nothing", unvouched(problemIn("Subject", "blank-fold")), "lines-sound", "blank-fold", policy.Withheld},
 	{"folded line of nothing, its own server", problemIn("Subject", "blank-fold"), "lines-sound", "blank-fold", policy.Offered},
 	{"folded line of nothing in a field that nobody reads", unvouched(problemIn("X-Report", "blank-fold")), "lines-sound", "lines-sound", policy.Offered},
