@@ -104,6 +104,10 @@ func withoutFlags(s string) string {
 // clean makes a name comparable: compatibility forms such as full-width letters
 // as plain ones, nothing invisible, every kind of dot a dot.
 func clean(s string) string {
+	if isASCII(s) {
+		// Most are, and then there is one thing to do.
+		return strings.ReplaceAll(s, "%40", "@")
+	}
 	// The micro and ohm signs are no Greek, whatever they are compatible with.
 	s = strings.NewReplacer("\u00b5", "u", "\u2126", "w", "%40", "@",
 		// Nor are these letters and digits of the word that they stand behind.
@@ -124,6 +128,9 @@ func clean(s string) string {
 // nameWords are the words of a name that may be an address or a domain: as they
 // stand, and with what is put around a dot taken away.
 func nameWords(name string) []string {
+	if name == "" {
+		return nil
+	}
 	text := strings.ToLower(clean(name))
 	list := words(text)
 	if close := closeDots(text); close != text {

@@ -11,13 +11,13 @@ import (
 // registrations, of which there may be thousands.
 type lookout struct {
 	subject
-	seen     string         // From's domain, for people.
-	own      []registration // Of From's own domain.
-	domain   string         // Which From's domain, or what that is below, looks like.
-	imitated string         // Which stands among the labels of From's domain.
-	local    string         // Which stands in the local part.
-	senders  map[string]string
-	words    map[string]string // By the skeleton of what stands in a name.
+	seen     string            // From's domain, for people.
+	own      []registration    // Of From's own domain.
+	domain   string            // Which From's domain, or what that is below, looks like.
+	imitated string            // Which stands among the labels of From's domain.
+	local    string            // Which stands in the local part.
+	senders  map[string]string // Nil without Sender of another organisation.
+	words    map[string]string // By the skeleton of what stands in a name; nil without.
 
 	parents   map[string]string   // The parts of From's domain that something may look like, by skeleton.
 	runs      map[string]bool     // The labels of From's domain in a row, as skeletons.
@@ -43,8 +43,7 @@ func (r registration) before(other registration) bool {
 // lookOut looks for all that something in From, or in Sender, looks like.
 func (s subject) lookOut() lookout {
 	o := lookout{
-		subject: s, seen: uLabels(s.fromDomain()), senders: map[string]string{}, words: map[string]string{},
-		parents: map[string]string{}, sendersOf: map[string][]string{}, text: s.localText(),
+		subject: s, seen: uLabels(s.fromDomain()), parents: make(map[string]string, 4), text: s.localText(),
 	}
 	for rest := range parents(o.seen) {
 		o.parents[skeleton(rest)] = rest
@@ -52,6 +51,9 @@ func (s subject) lookOut() lookout {
 	o.runs, o.single = labelRuns(skeleton(o.seen))
 	for _, a := range s.e.Header.Sender {
 		if !s.sameOrganisation(a.Domain) && !s.e.Auth.proven(a.Domain) {
+			if o.sendersOf == nil {
+				o.senders, o.sendersOf = map[string]string{}, map[string][]string{}
+			}
 			for rest := range parents(uLabels(a.Domain)) {
 				key := skeleton(rest)
 				o.sendersOf[key] = append(o.sendersOf[key], a.Domain)
@@ -90,6 +92,9 @@ func (o *lookout) expect(name string) {
 	for _, word := range nameWords(name[:min(len(name), maxFieldSize)]) {
 		for rest := range parents(uLabels(hostOf(word))) {
 			if strings.Contains(rest, ".") {
+				if o.words == nil {
+					o.words = map[string]string{}
+				}
 				o.words[skeleton(rest)] = ""
 			}
 		}
@@ -193,5 +198,5 @@ func (o *lookout) imitates(look string) bool {
 	if len(o.runs) > 0 && o.runs[strings.ReplaceAll(look, "-", ".")] {
 		return true
 	}
-	return len(o.single) > 0 && o.single[strings.NewReplacer(".", "", "-", "").Replace(look)]
+	return len(o.single) > 0 && o.single[strings.ReplaceAll(strings.ReplaceAll(look, ".", ""), "-", "")]
 }
