@@ -151,7 +151,7 @@ func (s fromJudge) sender() (Reason, string) {
 
 // proven says whether SPF or a signature passes for a domain's organisation.
 func (a Authentication) proven(domain string) bool {
-	in := func(d, org string) bool { return d != "" && (domain == d || org != "" && within(domain, org)) }
+	in := func(d, org string) bool { return d != "" && (domain == d || org != "" && Within(domain, org)) }
 	return a.SPF.Result == AuthPass && in(a.SPF.Domain, a.SPF.OrgDomain) ||
 		slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthPass && in(d.Domain, d.OrgDomain) })
 }
@@ -166,11 +166,5 @@ func registeredDomain(r Registration) string {
 // sameOrganisation says whether a domain is of the same organisation as From's.
 func (s subject) sameOrganisation(domain string) bool {
 	from, org := s.fromDomain(), s.e.Auth.DMARC.OrgDomain
-	return within(domain, from) || s.e.Auth.DMARC.Domain == from && org != "" && within(domain, org)
-}
-
-// within says whether a domain is another one, or below it.
-func within(domain, parent string) bool {
-	rest, ok := strings.CutSuffix(domain, parent)
-	return ok && domain != "" && (rest == "" || strings.HasSuffix(rest, "."))
+	return Within(domain, from) || s.e.Auth.DMARC.Domain == from && org != "" && Within(domain, org)
 }

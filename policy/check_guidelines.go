@@ -289,7 +289,7 @@ func checkImpersonation(s subject) conclusion {
 	switch own := domainOf(s.e.Account.Address); {
 	case from == "":
 		return skip("from-unusable", "there is no single From domain")
-	case !slices.ContainsFunc(append(realDomains, own), func(domain string) bool { return isWithin(from, domain) }):
+	case !slices.ContainsFunc(append(realDomains, own), func(domain string) bool { return Within(from, domain) }):
 		return pass("other-domain", "From is not of the provider's domain", facts...)
 	case s.e.Auth.Vouched():
 		return pass("own-domain", "From is of the provider's domain, and authenticated as such", facts...)
@@ -308,12 +308,6 @@ func checkImpersonation(s subject) conclusion {
 	}
 	c := fail("impersonates-provider", "From is of the provider's domain, and nothing that passes is", facts...)
 	return c.as(effect, "bulk-alignment-temporary", "bulk-alignment")
-}
-
-// isWithin reports whether a domain is another one or below it.
-func isWithin(domain, other string) bool {
-	rest, ok := strings.CutSuffix(domain, other)
-	return ok && (rest == "" || strings.HasSuffix(rest, "."))
 }
 
 // unsettled says whether a look-up failed that might have vouched for From.

@@ -57,6 +57,13 @@ type Replay struct {
 // address of the list that passed his mail on.
 const SignalListAddressed = "list-addressed"
 
+// Within reports whether a domain is another one or below it. Both must be in
+// their normal form (Address.Domain); an empty one is within none.
+func Within(domain, other string) bool {
+	rest, ok := strings.CutSuffix(domain, other)
+	return ok && domain != "" && (rest == "" || strings.HasSuffix(rest, "."))
+}
+
 // SameMailbox compares addresses as providers do: without regard to case, and
 // to what follows a "+".
 func SameMailbox(a, b string) bool { return baseAddress(a) == baseAddress(b) }

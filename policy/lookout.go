@@ -137,7 +137,7 @@ func (o *lookout) meet(known string, r *registration) {
 		o.local = known
 	}
 	_, provider, _ := cutAddress(o.e.Account.Address)
-	if within(o.fromDomain(), asciiDomain(provider)) {
+	if Within(o.fromDomain(), asciiDomain(provider)) {
 		return // Whoever looks like the provider, the provider does not look like him.
 	}
 	if isParent && o.domain == "" && (r == nil || !o.first(part, known, *r)) {

@@ -214,7 +214,7 @@ func (e *evidence) readList(marks []policy.Signal) {
 	// And the author must have written to the list, where he signed to whom.
 	if len(e.signedDomains) > 0 {
 		unproven = func(d string) bool {
-			return !e.vouched(d) || !slices.ContainsFunc(e.signedDomains, func(to string) bool { return within(d, to) || within(to, d) })
+			return !e.vouched(d) || !slices.ContainsFunc(e.signedDomains, func(to string) bool { return policy.Within(d, to) || policy.Within(to, d) })
 		}
 	}
 	if len(domains) > 0 && !slices.ContainsFunc(domains, unproven) {

@@ -78,7 +78,7 @@ func (e *evidence) readRecipients(d policy.DKIM) {
 func (e *evidence) readForwarder(d policy.DKIM) {
 	for _, f := range covered(e.Message, d, "x-forwarded-for") {
 		words := strings.Fields(f.Unfolded())
-		if len(words) < 2 || !policy.SameMailbox(words[len(words)-1], e.Account.Address) || !within(message.DomainOf(words[0]), d.Domain) {
+		if len(words) < 2 || !policy.SameMailbox(words[len(words)-1], e.Account.Address) || !policy.Within(message.DomainOf(words[0]), d.Domain) {
 			continue
 		}
 		if !has(e.forwarder, "signed-forwarded-for") {
@@ -89,11 +89,6 @@ func (e *evidence) readForwarder(d policy.DKIM) {
 			}
 		}
 	}
-}
-
-// within says whether a domain is another one, or below it.
-func within(domain, parent string) bool {
-	return domain != "" && (domain == parent || strings.HasSuffix(domain, "."+parent))
 }
 
 // belongs says whether a domain is one that a signature speaks for.

@@ -201,7 +201,7 @@ func (s *signature) readAUID(tags tagList) *verdict {
 	s.result.AUID = auid
 	if at := strings.LastIndexByte(auid, '@'); at < 0 {
 		return syntaxf("i= has no @")
-	} else if domain := normalDomain(auid[at+1:]); !isWithin(domain, s.result.Domain) {
+	} else if domain := normalDomain(auid[at+1:]); !policy.Within(domain, s.result.Domain) {
 		return verdictf(policy.AuthPermError, ReasonAUID, "i= is in %q, not in %s", clip(domain), s.result.Domain)
 	}
 	return nil

@@ -45,12 +45,6 @@ func isLabel(s string) bool {
 	return true
 }
 
-// isWithin reports whether a normalised domain is the other or below it.
-func isWithin(domain, other string) bool {
-	rest, ok := strings.CutSuffix(domain, other)
-	return ok && (rest == "" || strings.HasSuffix(rest, "."))
-}
-
 // cutLast cuts at the last separator.
 func cutLast(s, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {

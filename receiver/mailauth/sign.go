@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/message"
 )
 
@@ -161,7 +162,7 @@ func (o SignOptions) check(m *message.Message) (algorithm string, hash crypto.Ha
 		err = errDomain
 	case !isSelector(o.Selector):
 		err = fmt.Errorf("%w: %q", errSelector, o.Selector)
-	case o.AUID != "" && (!hasAt || !isWithin(normalDomain(auidDomain), normalDomain(o.Domain)) || strings.ContainsAny(o.AUID, "=; \t\r\n")):
+	case o.AUID != "" && (!hasAt || !policy.Within(normalDomain(auidDomain), normalDomain(o.Domain)) || strings.ContainsAny(o.AUID, "=; \t\r\n")):
 		err = fmt.Errorf("%w: %q", errAUID, o.AUID)
 	case !slices.ContainsFunc(o.Headers, isFrom) || slices.ContainsFunc(o.Headers, isBad):
 		err = fmt.Errorf("%w: %q", errHeaders, o.Headers)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/doppelbox/doppelbox/policy"
 )
 
 const (
@@ -189,7 +191,7 @@ func (m *spfMacros) name(ctx context.Context, domain string) string {
 		switch n := normalDomain(name); {
 		case n == domain:
 			return name
-		case best == unknown, isWithin(n, domain) && !isWithin(normalDomain(best), domain):
+		case best == unknown, policy.Within(n, domain) && !policy.Within(normalDomain(best), domain):
 			best = name
 		}
 	}

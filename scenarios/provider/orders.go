@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/doppelbox/doppelbox/policy"
@@ -105,12 +104,6 @@ func (w *World) CancelOrders() {
 	w.orders.list = nil
 }
 
-// within reports whether a domain is another one or below it.
-func within(domain, other string) bool {
-	rest, ok := strings.CutSuffix(domain, other)
-	return ok && (rest == "" || strings.HasSuffix(rest, "."))
-}
-
 // senderDomain is the domain of the envelope: that of HELO for a null
 // reverse-path, as SPF has it (RFC 7208 2.4).
 func senderDomain(e *smtpserver.Envelope) string {
@@ -161,7 +154,7 @@ func (w *World) foresee(e *policy.Evidence) {
 // none. The caller holds the lock.
 func (o *orders) find(p policy.Phase, e *smtpserver.Envelope, accounts ...string) int {
 	return slices.IndexFunc(o.list, func(o Order) bool {
-		return o.Phase == p && (!o.Peer.IsValid() || o.Peer == e.Peer.Unmap()) && (o.Domain == "" || within(senderDomain(e), o.Domain)) &&
+		return o.Phase == p && (!o.Peer.IsValid() || o.Peer == e.Peer.Unmap()) && (o.Domain == "" || policy.Within(senderDomain(e), o.Domain)) &&
 			(o.Account == "" || slices.Contains(accounts, o.Account))
 	})
 }
