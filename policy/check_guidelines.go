@@ -289,7 +289,7 @@ func checkImpersonation(s subject) conclusion {
 	switch own := domainOf(s.e.Account.Address); {
 	case from == "":
 		return skip("from-unusable", "there is no single From domain")
-	case !slices.ContainsFunc(append(realDomains, own), func(domain string) bool { return Within(from, domain) }):
+	case !Within(from, own) && !slices.ContainsFunc(realDomains, func(domain string) bool { return Within(from, domain) }):
 		return pass("other-domain", "From is not of the provider's domain", facts...)
 	case s.e.Auth.Vouched():
 		return pass("own-domain", "From is of the provider's domain, and authenticated as such", facts...)

@@ -128,7 +128,6 @@ func (in intake) Deliver(ctx context.Context, e smtpserver.Envelope, raw []byte)
 		counted = p.volume.tally(rows, order != "") // What is ordered changes nothing.
 	})
 	gravest := gravestOf(rows)
-	counted.end(gravest.Delivery == policy.Accept)
 	reply := p.answer(gravest)
 	for i := range rows {
 		rows[i].Reply = strings.Split(strings.TrimSuffix(reply.Text(), "\n"), "\n")
@@ -136,7 +135,9 @@ func (in intake) Deliver(ctx context.Context, e smtpserver.Envelope, raw []byte)
 			rows[i].Verdict.Phase = policy.PhaseData // What was fine at RCPT was so no longer.
 		}
 	}
-	switch err := p.store.Put(ctx, rows...); {
+	err := p.store.Put(ctx, rows...)
+	counted.end(gravest.Delivery == policy.Accept && err == nil)
+	switch {
 	case errors.Is(err, mailbox.ErrTooLarge):
 		// It would never fit: coming again is of no use.
 		p.log.Error("storing a message", slog.Any("error", err))
