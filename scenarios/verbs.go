@@ -13,7 +13,9 @@ func Verbs() []Verb {
 }
 
 // worldVerbs are those that make a world.
-func worldVerbs() []Verb { return slices.Concat(providerVerbs(), networkVerbs(), elsewhereVerbs()) }
+func worldVerbs() []Verb {
+	return slices.Concat(providerVerbs(), networkVerbs(), answerVerbs(), elsewhereVerbs())
+}
 
 // providerVerbs say what the provider is and whom it knows.
 func providerVerbs() []Verb {
@@ -73,7 +75,7 @@ func providerVerbs() []Verb {
 	}
 }
 
-// networkVerbs say what there is around the provider, and how it behaves.
+// networkVerbs say what there is around the provider.
 func networkVerbs() []Verb {
 	return []Verb{
 		{
@@ -116,6 +118,12 @@ func networkVerbs() []Verb {
 			Example: "peer 127.0.0.1 as=192.0.2.10 ptr=mail.shop.example",
 			check:   checkPeer,
 		},
+	}
+}
+
+// answerVerbs say what the provider asks of senders, and answers them.
+func answerVerbs() []Verb {
+	return []Verb{
 		{
 			Name: "inbound", Group: GroupWorld,
 			Words: []Param{{Values: []string{"observe", "enforce"}, Required: true}},

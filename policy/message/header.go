@@ -72,18 +72,23 @@ func (m *Message) Header() policy.Header {
 			}
 		}
 	}
-	if h.FromFields == 0 {
-		p.Add(policy.Place{}, NoFrom, "there is no From field")
-	}
-	if !seen[onceIndex("Sender")] && len(h.From) > 1 {
-		p.Add(policy.Place{}, NoSender, "From has %d addresses and there is no Sender field", len(h.From))
-	}
-	if !seen[onceIndex("Date")] {
-		p.Add(policy.Place{}, NoDate, "there is no Date field")
-	}
+	noteMissing(h, seen[onceIndex("Sender")], seen[onceIndex("Date")], &p)
 	h.Authored = authored.there()
 	h.Problems = p.List()
 	return h
+}
+
+// noteMissing tells of the fields that a header has to have.
+func noteMissing(h policy.Header, sender, date bool, p *policy.Problems) {
+	if h.FromFields == 0 {
+		p.Add(policy.Place{}, NoFrom, "there is no From field")
+	}
+	if !sender && len(h.From) > 1 {
+		p.Add(policy.Place{}, NoSender, "From has %d addresses and there is no Sender field", len(h.From))
+	}
+	if !date {
+		p.Add(policy.Place{}, NoDate, "there is no Date field")
+	}
 }
 
 // readField reads an address field. From is unreadable if anything in it is.
