@@ -215,7 +215,7 @@ func checkContentSigned(s subject) conclusion {
 	}
 	best, found := DKIM{}, false
 	for _, d := range a.DKIM {
-		if d.Result != AuthPass || !a.Aligned(d.Domain, d.OrgDomain) {
+		if !a.authors(d) {
 			continue
 		}
 		if d.Uncovered == 0 && !d.BodyUnsigned && d.coversMIME() {

@@ -327,14 +327,13 @@ func (s subject) passedOn() bool {
 	}
 	a := s.e.Auth
 	return a.SPF.Result != AuthPass && !s.namesAccount(s.e.Header.To) && !s.namesAccount(s.e.Header.Cc) && len(s.e.Header.To)+len(s.e.Header.Cc) > 0 &&
-		slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthPass && a.Aligned(d.Domain, d.OrgDomain) })
+		slices.ContainsFunc(a.DKIM, a.authors)
 }
 
 // Vouched says whether SPF or a signature passes for the author's organisational
 // domain.
 func (a Authentication) Vouched() bool {
-	return a.SPF.Result == AuthPass && a.Aligned(a.SPF.Domain, a.SPF.OrgDomain) ||
-		slices.ContainsFunc(a.DKIM, func(d DKIM) bool { return d.Result == AuthPass && a.Aligned(d.Domain, d.OrgDomain) })
+	return a.peerVouches() || slices.ContainsFunc(a.DKIM, a.authors)
 }
 
 func checkSendingRate(s subject) conclusion {
