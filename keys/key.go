@@ -33,6 +33,7 @@ type material struct {
 	id          string
 	private     *rsa.PrivateKey
 	certificate string // PEM.
+	der         []byte // The same, in DER.
 	signer      jose.Signer
 }
 
@@ -82,6 +83,7 @@ func newMaterial() (*material, error) {
 		id:          id,
 		private:     private,
 		certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		der:         der,
 		signer:      signer,
 	}, nil
 }

@@ -12,8 +12,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -90,9 +93,13 @@ type Options struct {
 type Set struct {
 	opts Options
 
-	mu    sync.Mutex // Guards what follows; never held while a key is made.
-	times schedule
-	keys  map[int]*key // By number; only published ones.
+	stranger        key          // Of nobody whose tokens a service may accept.
+	strangerFetches atomic.Int64 // How often its published forms were asked for.
+
+	mu        sync.Mutex // Guards what follows; never held while a key is made.
+	times     schedule
+	keys      map[int]*key // By number; only published ones.
+	withdrawn *key         // The last one that was made and is no longer among them.
 }
 
 // New returns a key set. The error names every setting that is wrong.
@@ -113,9 +120,10 @@ func New(o Options) (*Set, error) {
 		return nil, err
 	}
 	return &Set{
-		opts:  o,
-		times: schedule{every: o.RotateEvery, maxAge: o.MaxAge, overlap: o.Overlap, since: o.Now()},
-		keys:  make(map[int]*key),
+		opts:      o,
+		times:     schedule{every: o.RotateEvery, maxAge: o.MaxAge, overlap: o.Overlap, since: o.Now()},
+		keys:      make(map[int]*key),
+		withdrawn: new(key),
 	}, nil
 }
 
@@ -227,6 +235,7 @@ type view struct {
 	age           time.Duration // Of the key documents.
 	current, next *key
 	retired       []*key // The latest first.
+	withdrawn     *key
 }
 
 type published struct {
@@ -260,7 +269,12 @@ func (s *Set) view() view {
 	for i := len(s.times.retired) - 1; i >= 0; i-- {
 		v.retired = append(v.retired, get(s.times.retired[i].number))
 	}
-	s.keys = keep
+	for _, number := range slices.Sorted(maps.Keys(s.keys)) {
+		if k := s.keys[number]; keep[number] == nil && k.knownID() != "" {
+			s.withdrawn = k
+		}
+	}
+	s.keys, v.withdrawn = keep, s.withdrawn
 	return v
 }
 

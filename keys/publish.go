@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -19,12 +20,27 @@ const (
 	PathTokenInfo    = "/tokeninfo"
 )
 
+// The paths at which the key of [SignStranger] is published, for tokens whose
+// header points there (jku, x5u: RFC 7515 4.1.2, 4.1.5). Nobody who verifies
+// tokens soundly asks for them, and StrangerFetches counts who does.
+const (
+	PathStrangerJWKS  = "/stranger/oauth2/v3/certs"
+	PathStrangerChain = "/stranger/chain.pem"
+)
+
+// StrangerFetches is how often the paths of the stranger were asked for.
+func (s *Set) StrangerFetches() int { return int(s.strangerFetches.Load()) }
+
 // Handler serves the published forms of the keys, whatever the host asked for:
 // the X.509 map, the JWK set, the discovery document and tokeninfo. It answers
 // GET and HEAD. Documents may be cached as Cache-Control and Age say, both by
 // the provider's clock.
 func (s *Set) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == PathStrangerJWKS || r.URL.Path == PathStrangerChain {
+			s.serveStranger(w, r)
+			return
+		}
 		document := s.document(r.URL.Path)
 		if document == nil && r.URL.Path != PathTokenInfo {
 			http.NotFound(w, r)
@@ -49,6 +65,23 @@ func (s *Set) Handler() http.Handler {
 		w.Header().Set("Age", strconv.Itoa(int(view.age/time.Second)))
 		writeJSON(w, http.StatusOK, body)
 	})
+}
+
+// serveStranger publishes the stranger's key, and counts.
+func (s *Set) serveStranger(w http.ResponseWriter, r *http.Request) {
+	s.strangerFetches.Add(1)
+	m, err := s.stranger.material()
+	if err != nil {
+		http.Error(w, "making keys", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if r.URL.Path == PathStrangerChain {
+		w.Header().Set("Content-Type", "application/x-pem-file")
+		_, _ = io.WriteString(w, m.certificate)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"keys": []any{publicJWK(m)}})
 }
 
 // document returns what makes the document of a path, nil if there is none.

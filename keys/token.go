@@ -82,17 +82,7 @@ func (s *Set) Token(c Claims) (string, error) {
 		return "", errors.New("making token: no audience")
 	}
 	now := s.view()
-	c.Issuer = withDefault(c.Issuer, s.opts.Issuer)
-	c.AuthorizedParty = withDefault(c.AuthorizedParty, s.opts.AuthorizedParty)
-	c.Email = withDefault(c.Email, s.opts.AuthorizedParty)
-	c.Subject = withDefault(c.Subject, s.opts.Subject)
-	c.EmailVerified = true
-	if c.IssuedAt.IsZero() {
-		c.IssuedAt = now.now.Add(-backdate)
-	}
-	if c.Expiry.IsZero() {
-		c.Expiry = c.IssuedAt.Add(s.opts.Lifetime)
-	}
+	c = s.complete(now, c)
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("making token: %w", err)
@@ -106,6 +96,22 @@ func (s *Set) Token(c Claims) (string, error) {
 		return "", fmt.Errorf("signing token: %w", err)
 	}
 	return signed.CompactSerialize()
+}
+
+// complete gives the claims that are left zero the set's values.
+func (s *Set) complete(v view, c Claims) Claims {
+	c.Issuer = withDefault(c.Issuer, s.opts.Issuer)
+	c.AuthorizedParty = withDefault(c.AuthorizedParty, s.opts.AuthorizedParty)
+	c.Email = withDefault(c.Email, s.opts.AuthorizedParty)
+	c.Subject = withDefault(c.Subject, s.opts.Subject)
+	c.EmailVerified = true
+	if c.IssuedAt.IsZero() {
+		c.IssuedAt = v.now.Add(-backdate)
+	}
+	if c.Expiry.IsZero() {
+		c.Expiry = c.IssuedAt.Add(s.opts.Lifetime)
+	}
+	return c
 }
 
 // The reasons for which Verify refuses a token, in the order in which it looks.
