@@ -47,6 +47,7 @@ const (
 	ReasonBadResponse    Reason = "bad-response" // Answer is not HTTP/1.
 	ReasonStatus         Reason = "status"       // Answered, but not with 200.
 	ReasonCancelled      Reason = "cancelled"    // The dispatcher was stopped meanwhile.
+	ReasonLost           Reason = "lost"         // The answer was not waited for, on purpose (see [ThenHangUp]).
 
 	// ReasonRetriesExhausted is that of a request whose last attempt would
 	// have been retried, had the schedule not ended.
@@ -98,6 +99,8 @@ type Attempt struct {
 	// Due is when the next attempt may begin, by the provider's clock; zero
 	// unless Outcome is retrying.
 	Due time.Time
+
+	bodyErr error // Why the body broke off.
 }
 
 // LogValue has what a log may have of an attempt: no token, no body, and none

@@ -45,7 +45,7 @@ func (d *Dispatcher) exchange(ctx context.Context, r *Request, a *Attempt) error
 	}
 	way, ok := d.opts.Guard.way(t.endpoint)
 	if !ok {
-		return fail(&fault{ReasonHostNotRouted, fmt.Errorf("%s, port %d, is neither routed nor loopback nor allowed", t.host, t.port)}, "")
+		return fail(notRouted(t), "")
 	}
 	var token string
 	if r.Token != nil {
@@ -63,30 +63,65 @@ func (d *Dispatcher) exchange(ctx context.Context, r *Request, a *Attempt) error
 	}
 	defer conn.Close()
 	defer interruptAtEnd(ctx, conn)()
-
-	secured := tls.Client(conn, d.tlsConfig(t.host))
-	if err := secured.Handshake(); err != nil {
-		return fail(fmt.Errorf("TLS handshake: %w", err), ReasonTLSOther)
-	}
-	a.TLSVersion = tls.VersionName(secured.ConnectionState().Version)
-	sent, err := secured.Write(raw)
-	a.Sent = raw[:sent]
+	secured, err := d.secure(conn, t.host, a)
 	if err != nil {
-		return fail(fmt.Errorf("sending request: %w", err), ReasonReset)
+		return fail(err, ReasonTLSOther)
 	}
-	answer, err := readResponse(secured, r.Method, d.opts.MaxBody)
-	if err != nil {
+	if err := send(secured, raw, a); err != nil {
 		return fail(err, ReasonReset)
 	}
-	a.Status, a.Proto, a.Header = answer.status, answer.proto, answer.header
-	a.Body, a.BodyTruncated = answer.body, answer.truncated
+	if err := d.receive(secured, r.Method, a); err != nil {
+		return fail(err, ReasonReset)
+	}
 	if !r.succeeds(a.Status) {
 		a.Reason = ReasonStatus
 	}
-	if answer.bodyErr != nil {
-		return fmt.Errorf("reading body: %w", answer.bodyErr)
+	return brokenOff(a)
+}
+
+// notRouted is the error of a host that requests must not go to.
+func notRouted(t target) error {
+	return &fault{ReasonHostNotRouted, fmt.Errorf("%s, port %d, is neither routed nor loopback nor allowed", t.host, t.port)}
+}
+
+// secure makes a TLS connection to the host of the URL.
+func (d *Dispatcher) secure(conn net.Conn, host string, a *Attempt) (*tls.Conn, error) {
+	secured := tls.Client(conn, d.tlsConfig(host))
+	if err := secured.Handshake(); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	a.TLSVersion = tls.VersionName(secured.ConnectionState().Version)
+	return secured, nil
+}
+
+// send writes a request, and records as much as was written.
+func send(conn net.Conn, raw []byte, a *Attempt) error {
+	sent, err := conn.Write(raw)
+	a.Sent = raw[:sent]
+	if err != nil {
+		return fmt.Errorf("sending request: %w", err)
 	}
 	return nil
+}
+
+// receive reads the answer to a request of a method into the record.
+func (d *Dispatcher) receive(conn net.Conn, method string, a *Attempt) error {
+	answer, err := readResponse(conn, method, d.opts.MaxBody)
+	if err != nil {
+		return err
+	}
+	a.Status, a.Proto, a.Header = answer.status, answer.proto, answer.header
+	a.Body, a.BodyTruncated = answer.body, answer.truncated
+	a.bodyErr = answer.bodyErr
+	return nil
+}
+
+// brokenOff is the remark on an answer whose body broke off.
+func brokenOff(a *Attempt) error {
+	if a.bodyErr == nil {
+		return nil
+	}
+	return fmt.Errorf("reading body: %w", a.bodyErr)
 }
 
 // connect opens the connection that a way describes.
