@@ -23,63 +23,6 @@ type keysCommand struct {
 	Export keysExport `cmd:"" help:"Print a published form of the keys, or the authority."`
 }
 
-// apiFlag says which running provider a command speaks with.
-type apiFlag struct {
-	API string `name:"api" default:"http://127.0.0.1:8025" placeholder:"URL" help:"The control API of the running provider. Default http://127.0.0.1:8025."`
-}
-
-// maxAnswer bounds what is read of an answer of the API.
-const maxAnswer = 16 << 20
-
-// call makes a request to the API and returns the body of a good answer.
-func (f apiFlag) call(ctx context.Context, method, path string, body string) ([]byte, error) {
-	base := strings.TrimSuffix(strings.TrimSuffix(f.API, "/"), "/api/v1")
-	r, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(body))
-	if err != nil {
-		return nil, usageError{err}
-	}
-	r.Header.Set("Content-Type", "text/plain")
-	client := http.Client{Timeout: time.Minute}
-	answer, err := client.Do(r)
-	if err != nil {
-		return nil, hinted{usagef("%w", err), "doppelbox serve prints the address of its control API"}
-	}
-	defer answer.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	if err != nil {
-		return nil, usagef("reading the answer of %s: %w", base, err)
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, usagef("%s answered %s: %s", base, answer.Status, apiMessage(data))
-	}
-	return data, nil
-}
-
-// apiMessage is what an answer of the API says went wrong.
-func apiMessage(data []byte) string {
-	var answer struct {
-		Error    string `json:"error"`
-		Mistakes []struct{ Msg string }
-		Phases   []struct{ Failures []struct{ Msg string } }
-	}
-	if json.Unmarshal(data, &answer) != nil {
-		return string(data)
-	}
-	list := []string{}
-	if answer.Error != "" {
-		list = append(list, answer.Error)
-	}
-	for _, m := range answer.Mistakes {
-		list = append(list, m.Msg)
-	}
-	for _, p := range answer.Phases {
-		for _, f := range p.Failures {
-			list = append(list, f.Msg)
-		}
-	}
-	return strings.Join(list, "; ")
-}
-
 type keysList struct {
 	apiFlag
 	JSON bool `name:"json" help:"Print as JSON, with the certificates."`
