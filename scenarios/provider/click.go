@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/keys"
@@ -89,21 +90,14 @@ func (w *World) decideClick(ctx context.Context, b press, decide func(policy.Cli
 	if err != nil {
 		return mailbox.Click{}, fmt.Errorf("looking up message %q: %w", b.message, err)
 	}
-	earlier, err := w.store.Clicks(ctx, w.name, b.message)
+	at := w.clock.Now()
+	verdict, err := w.judgeClick(ctx, m, b, at, decide)
 	if err != nil {
-		return mailbox.Click{}, fmt.Errorf("looking up clicks on %q: %w", b.message, err)
-	}
-	evidence := policy.ClickEvidence{Message: m.Evidence, Action: b.action, Persona: b.by, At: w.clock.Now()}
-	// Dials are read when they matter: those of the request, at the click.
-	evidence.Message.Dials = w.dialsSet()
-	for _, c := range earlier {
-		if c.Action == b.action && c.Persona == b.by {
-			evidence.Earlier = appendEarlier(evidence.Earlier, c.State)
-		}
+		return mailbox.Click{}, err
 	}
 	click := mailbox.Click{
-		World: w.name, ID: w.nextID("c"), MessageID: b.message, Action: b.action, Persona: b.by, At: evidence.At,
-		Verdict: decide(evidence, w.Registry()), State: mailbox.ClickRefused,
+		World: w.name, ID: w.nextID("c"), MessageID: b.message, Action: b.action, Persona: b.by, At: at,
+		Verdict: verdict, State: mailbox.ClickRefused,
 	}
 	switch click.Verdict.Answer {
 	case policy.ClickOpen:
@@ -124,6 +118,23 @@ func (w *World) decideClick(ctx context.Context, b press, decide func(policy.Cli
 		return click, err
 	}
 	return click, nil
+}
+
+// judgeClick judges a press of a button of a message at a moment.
+func (w *World) judgeClick(ctx context.Context, m mailbox.Message, b press, at time.Time, decide func(policy.ClickEvidence, policy.Registry) policy.ClickVerdict) (policy.ClickVerdict, error) {
+	earlier, err := w.store.Clicks(ctx, w.name, m.ID)
+	if err != nil {
+		return policy.ClickVerdict{}, fmt.Errorf("looking up clicks on %q: %w", m.ID, err)
+	}
+	evidence := policy.ClickEvidence{Message: m.Evidence, Action: b.action, Persona: b.by, At: at}
+	// Dials are read when they matter: those of the request, at the click.
+	evidence.Message.Dials = w.dialsSet()
+	for _, c := range earlier {
+		if c.Action == b.action && c.Persona == b.by {
+			evidence.Earlier = appendEarlier(evidence.Earlier, c.State)
+		}
+	}
+	return decide(evidence, w.Registry()), nil
 }
 
 // appendEarlier adds the end of an earlier click, if it had one that counts.
