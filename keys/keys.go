@@ -1,9 +1,10 @@
 // Package keys makes and publishes the provider's signing keys and makes the
 // bearer tokens they sign. It also has the certificate authority with which a
-// provider serves HTTPS. The keys are for tests and are worth nothing.
+// provider serves HTTPS, and the proxy that answers in place of the hosts at
+// which Google publishes its keys. All keys are for tests and worth nothing.
 //
 // It does not say which request carries a token, opens no listener, starts no
-// goroutine and keeps nothing on disk. Private keys never leave the package
+// goroutine but those of a Proxy that serves, and keeps nothing on disk. Private keys never leave the package
 // and never reach a log: there is no way to read one.
 package keys
 
