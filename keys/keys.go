@@ -4,8 +4,9 @@
 // which Google publishes its keys. All keys are for tests and worth nothing.
 //
 // It does not say which request carries a token, opens no listener, starts no
-// goroutine but those of a Proxy that serves, and keeps nothing on disk. Private keys never leave the package
-// and never reach a log: there is no way to read one.
+// goroutine but those of a Proxy that serves, and keeps nothing on disk.
+// Private keys never leave the package and never reach a log: there is no way
+// to read one.
 package keys
 
 import (

@@ -38,6 +38,7 @@ var outside = map[string][]string{
 	"golang.org/x/net/html":          {"policy/markup", "scenarios/forwarding"},
 	"golang.org/x/net/idna":          {"policy", "policy/message", "policy/registry", "receiver/mailauth", "scenarios", "dispatcher"},
 	"golang.org/x/net/publicsuffix":  {"receiver/mailauth"},
+	"golang.org/x/sys/unix":          {"cmd/doppelbox"},            // Whose terminal it is, which the standard library cannot tell.
 	"golang.org/x/text":              {"policy", "policy/message"}, // How characters look is decided on their normal forms.
 	"golang.org/x/tools/txtar":       {"scenarios"},
 }

@@ -29,10 +29,14 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the process at once, whatever it waits for.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	ctx, args := context.Background(), os.Args[1:]
+	if !isExec(args) { // What is sent to exec is for the command that it runs.
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		// A second signal ends the process at once, whatever it waits for.
+		context.AfterFunc(ctx, stop)
+	}
+	os.Exit(run(ctx, args, streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
 // streams are where a command reads and writes.
@@ -44,6 +48,7 @@ type streams struct {
 // commands are the subcommands; the tags are their help.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run a provider: SMTP, certificates and a control API on loopback."`
+	Exec    execCommand    `cmd:"" help:"Run a command beside a fresh provider: doppelbox exec [WORLD] [flags] -- CMD ARGS..."`
 	Replay  replayCommand  `cmd:"" help:"Run scenario files and say which claims held."`
 	Check   checkCommand   `cmd:"" help:"Judge one message and say why."`
 	Explain explainCommand `cmd:"" help:"Print the policy: every check with its source."`
@@ -62,11 +67,15 @@ Exit codes: 0 all held, 1 something did not, 2 wrong usage or file, 3 fault of d
 func run(ctx context.Context, args []string, s streams) int {
 	var cli commands
 	exited := -1
+	args, child, err := cutCommand(args)
+	if err != nil {
+		return complain(s, err)
+	}
 	parser, err := kong.New(&cli,
 		kong.Name("doppelbox"), kong.Description(description),
 		kong.Writers(s.out, s.err), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s), kong.Bind(child),
 	)
 	if err != nil {
 		return complain(s, faultError{err})
@@ -129,6 +138,10 @@ func complain(s streams, err error) int {
 	}
 	if errors.Is(err, errNotHeld) {
 		return exitNot
+	}
+	var child childExit
+	if errors.As(err, &child) && !errors.As(err, new(faultError)) {
+		return int(child)
 	}
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintln(s.err, "doppelbox: interrupted")

@@ -157,14 +157,10 @@ func (p *Provider) ServeSMTP(l net.Listener) {
 	})
 }
 
-// certificateHosts are the names under which the certificates are served:
-// those of the real ones (gmail-actions.md 3.4), and those of this machine.
-var certificateHosts = []string{"localhost", "127.0.0.1", "::1", "www.googleapis.com", "accounts.google.com", "oauth2.googleapis.com"}
-
 // ServeCertificates publishes the keys over HTTPS on l until the provider is
-// closed.
+// closed, under the names of this machine and of Google's hosts.
 func (p *Provider) ServeCertificates(l net.Listener) error {
-	config, err := p.ca.TLSConfig(certificateHosts...)
+	config, err := p.ca.TLSConfig(append(keys.GoogleHosts(), "localhost", "127.0.0.1", "::1")...)
 	if err != nil {
 		return err
 	}

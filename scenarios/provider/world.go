@@ -80,6 +80,7 @@ type World struct {
 	enforce   bool
 	inbound   policy.Inbound
 	pending   map[string]mailbox.Click // By request id, which is the click's.
+	proxies   []*keys.Proxy
 }
 
 func newWorld(o Options) (*World, error) {
@@ -130,7 +131,7 @@ func (w *World) addProvider(domain string, o keys.Options) (*Provider, error) {
 	if err := p.newSMTP(); err != nil {
 		return nil, err
 	}
-	p.http = &http.Server{Handler: p.keys.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(w.log.Handler(), slog.LevelDebug)}
+	p.http = &http.Server{Handler: p.keys.HostHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(w.log.Handler(), slog.LevelDebug)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.byDomain[p.domain] != nil {
@@ -190,6 +191,9 @@ func (w *World) close() error {
 		}
 		for _, s := range w.allSinks() {
 			err = errors.Join(err, s.close())
+		}
+		for _, proxy := range w.allProxies() {
+			err = errors.Join(err, proxy.Close())
 		}
 		err = errors.Join(err, w.services.close())
 		w.owned.Wait()

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/doppelbox/doppelbox/keys"
+)
+
+// childEnv is what exec adds to the environment of the command. HTTP_PROXY is
+// left as it is: the proxy takes HTTPS only.
+func childEnv(getenv func(string) string, a *around, f trustFiles) []string {
+	proxy, certs := "http://"+a.proxyAddr.String(), "https://"+a.certs.String()
+	smtpHost, smtpPort, _ := net.SplitHostPort(a.smtp.String()) // An address of ours has both.
+	bypass := noProxy(getenv("NO_PROXY"), getenv("no_proxy"))
+	env := []string{
+		"HTTPS_PROXY=" + proxy, "https_proxy=" + proxy,
+		"NO_PROXY=" + strings.Join(bypass, ","), "no_proxy=" + strings.Join(bypass, ","),
+		"NODE_USE_ENV_PROXY=1", // Node 24 heeds the proxy only if told to.
+
+		"SSL_CERT_FILE=" + f.bundle, "REQUESTS_CA_BUNDLE=" + f.requests, "CURL_CA_BUNDLE=" + f.curl, "NODE_EXTRA_CA_CERTS=" + f.node,
+
+		"DOPPELBOX_SMTP=" + a.smtp.String(), "DOPPELBOX_SMTP_HOST=" + smtpHost, "DOPPELBOX_SMTP_PORT=" + smtpPort,
+		"DOPPELBOX_API=http://" + a.api.String(), "DOPPELBOX_PROXY=" + proxy,
+		"DOPPELBOX_CERTS=" + certs + keys.PathCertificates, "DOPPELBOX_JWKS=" + certs + keys.PathJWKS,
+		"DOPPELBOX_DISCOVERY=" + certs + keys.PathDiscovery, "DOPPELBOX_TOKENINFO=" + certs + keys.PathTokenInfo,
+		"DOPPELBOX_CA=" + f.ca, "DOPPELBOX_CA_BUNDLE=" + f.bundle,
+		"DOPPELBOX_ACCOUNT=" + a.account, "DOPPELBOX_DOMAIN=" + a.domain,
+	}
+	return env
+}
+
+// noProxy is the list of hosts that are reached without a proxy: the user's
+// own, less what would lead past ours to the real Google, and this machine.
+func noProxy(lists ...string) []string {
+	var entries []string
+	seen := map[string]bool{}
+	for _, list := range append(lists, "localhost,127.0.0.1,::1") {
+		for entry := range strings.SplitSeq(list, ",") {
+			entry = strings.TrimSpace(entry)
+			if entry != "" && !seen[entry] && !covers(entry) {
+				seen[entry] = true
+				entries = append(entries, entry)
+			}
+		}
+	}
+	return entries
+}
+
+// covers says whether an entry of NO_PROXY stands for a host that our proxy
+// answers for: itself, a domain above it, with or without a dot or an asterisk
+// in front, or everything. Programs differ in which of these they heed.
+func covers(entry string) bool {
+	if entry == "*" {
+		return true
+	}
+	host, _, _ := strings.Cut(entry, ":")
+	domain := strings.ToLower(strings.TrimSuffix(strings.TrimLeft(host, "*."), "."))
+	for _, ours := range keys.GoogleHosts() {
+		if domain != "" && (ours == domain || strings.HasSuffix(ours, "."+domain)) {
+			return true
+		}
+	}
+	return false
+}
+
+// formerProxy is the proxy that our own environment names for a target.
+func formerProxy(target string) (*url.URL, error) {
+	via, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: target}})
+	if err != nil {
+		return nil, errors.New("HTTPS_PROXY is not the URL of a proxy") // Its own error may hold a password.
+	}
+	return via, nil
+}
