@@ -27,20 +27,21 @@ var edges = map[string][]string{
 
 // outside says which other modules may be used, and by which folders.
 var outside = map[string][]string{
-	"blitiri.com.ar/go/spf":          {"receiver/mailauth"},
-	"github.com/alecthomas/kong":     {"cmd/doppelbox"},
-	"github.com/emersion/go-imap/v2": {"receiver/mailaccess"},
-	"github.com/emersion/go-message": {"policy/message", "receiver/mailaccess"},
-	"github.com/emersion/go-smtp":    {"receiver/smtpserver", "scenarios/provider", "cmd/doppelbox"},
-	"github.com/go-jose/go-jose/v4":  {"keys"},
-	"github.com/miekg/dns":           {"receiver/dnszone"},
-	"github.com/pires/go-proxyproto": {"receiver/smtpserver"},
-	"golang.org/x/net/html":          {"policy/markup", "scenarios/forwarding"},
-	"golang.org/x/net/idna":          {"policy", "policy/message", "policy/registry", "receiver/mailauth", "scenarios", "dispatcher"},
-	"golang.org/x/net/publicsuffix":  {"receiver/mailauth"},
-	"golang.org/x/sys/unix":          {"cmd/doppelbox"},            // Whose terminal it is, which the standard library cannot tell.
-	"golang.org/x/text":              {"policy", "policy/message"}, // How characters look is decided on their normal forms.
-	"golang.org/x/tools/txtar":       {"scenarios"},
+	"blitiri.com.ar/go/spf":              {"receiver/mailauth"},
+	"github.com/alecthomas/kong":         {"cmd/doppelbox"},
+	"github.com/emersion/go-imap/v2":     {"receiver/mailaccess"},
+	"github.com/emersion/go-message":     {"policy/message", "receiver/mailaccess"},
+	"github.com/emersion/go-smtp":        {"receiver/smtpserver", "scenarios/provider", "cmd/doppelbox"},
+	"github.com/go-jose/go-jose/v4":      {"keys"},
+	"github.com/miekg/dns":               {"receiver/dnszone"},
+	"github.com/pires/go-proxyproto":     {"receiver/smtpserver"},
+	"golang.org/x/net/html":              {"policy/markup", "scenarios/forwarding"},
+	"golang.org/x/net/idna":              {"policy", "policy/message", "policy/registry", "receiver/mailauth", "scenarios", "dispatcher"},
+	"golang.org/x/net/publicsuffix":      {"receiver/mailauth"},
+	"golang.org/x/sys/unix":              {"cmd/doppelbox"},            // Whose terminal it is, which the standard library cannot tell.
+	"golang.org/x/text":                  {"policy", "policy/message"}, // How characters look is decided on their normal forms.
+	"golang.org/x/tools/txtar":           {"scenarios"},
+	"software.sslmate.com/src/go-pkcs12": {"cmd/doppelbox"}, // Java reads authorities in this form only.
 }
 
 // banned are standard packages that only some folders may import. What is not

@@ -37,7 +37,7 @@ type execCommand struct {
 func (execCommand) Help() string {
 	return `The command stands after "--": doppelbox exec [WORLD] [flags] -- CMD ARGS...
 
-CMD runs beside a fresh provider on free ports. HTTPS_PROXY leads to a proxy that answers for Google's certificate hosts with our keys and refuses others. SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE trust our authority. DOPPELBOX_SMTP, DOPPELBOX_API and others say where the provider is.
+CMD runs beside a fresh provider on free ports. HTTPS_PROXY leads to a proxy that answers for Google's certificate hosts with our keys and refuses others. SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and, for Java, JAVA_TOOL_OPTIONS trust our authority and yours. DOPPELBOX_SMTP, DOPPELBOX_API and others say where the provider is.
 
 The exit code is that of CMD; 128 and the number of the signal that ended it; 127 if there is no CMD, 126 if it cannot be run.`
 }

@@ -3,9 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
+	"testing"
+
+	"github.com/doppelbox/doppelbox/keys"
+	"software.sslmate.com/src/go-pkcs12"
 )
 
 // fetchCommand is a program of scripts that knows nothing of doppelbox: it gets
@@ -48,4 +53,73 @@ func fetchOne(method, url, body string) error {
 		return fmt.Errorf("answered %s", answer.Status)
 	}
 	return nil
+}
+
+// What would lead past the proxy to the real Google is taken off the user's
+// list, in every form that some program heeds.
+func TestNoProxy(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]string{
+		"":                             "",
+		"*":                            "",
+		" a.example , ,.b.example":     "a.example,.b.example,",
+		"googleapis.com,x.example":     "x.example,",
+		".googleapis.com,*.google.com": "",
+		"oauth2.GoogleAPIs.com.:443":   "",
+		"com":                          "",
+		"storage.googleapis.com":       "storage.googleapis.com,",
+		"apis.com,10.0.0.0/8,::1":      "apis.com,10.0.0.0/8,::1,",
+		"localhost":                    "localhost,",
+	} {
+		want += "localhost,127.0.0.1,::1"
+		if list == "localhost" {
+			want = "localhost,127.0.0.1,::1"
+		}
+		if strings.HasSuffix(list, "::1") {
+			want = "apis.com,10.0.0.0/8,::1,localhost,127.0.0.1"
+		}
+		if got := strings.Join(noProxy(list, ""), ","); got != want {
+			t.Errorf("%q is %q, not %q", list, got, want)
+		}
+	}
+}
+
+// The same list in Java's form, and options that Java reads back as they are.
+func TestJavaOptions(t *testing.T) {
+	t.Parallel()
+	bypass := []string{"a.example", ".b.example", "*.c.example", "d.example:8443", "10.0.0.0/8", "192.0.2.1", "::1", "[2001:db8::1]:443", "localhost"}
+	want := "a.example|*.a.example|*.b.example|*.c.example|d.example|*.d.example|192.0.2.1|[::1]|[2001:db8::1]|localhost"
+	if got := strings.Join(nonProxyHosts(bypass), "|"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	proxy := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
+	got := javaOptions("-Xmx1g", proxy, `/home/Alice's "own"/store`, nil)
+	if !strings.HasPrefix(got, `-Xmx1g "-Djavax.net.ssl.trustStore=/home/Alice's "'"'"own"'"'"/store" -Djavax.net.ssl.trustStoreType=PKCS12 `) || !strings.Contains(got, " -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=4711 ") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// The trust store has every certificate of the bundle, and nothing else of it.
+func TestTrustStore(t *testing.T) {
+	t.Parallel()
+	text := "a comment\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+	for range 2 { // Of the same name.
+		ca, err := keys.NewCA(keys.CAOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(ca.PEM())
+	}
+	path, err := trustMaker{dir: t.TempDir()}.writeTrustStore([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs, err := pkcs12.DecodeTrustStore(data, "")
+	if err != nil || len(certs) != 2 || certs[0].Equal(certs[1]) {
+		t.Errorf("%d certificates, %v", len(certs), err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // systemBundles are where systems keep the authorities that they trust, in PEM:
@@ -31,6 +32,7 @@ type trustFiles struct {
 	// The same for programs that have a variable of their own, whose value the
 	// user may have set to something else.
 	requests, curl, node string
+	java                 string // The bundle as a trust store in PKCS #12.
 }
 
 // trustMaker writes the files.
@@ -51,6 +53,9 @@ func writeTrust(s streams, dir string, getenv func(string) string, ours []byte) 
 		return f, err
 	}
 	if f.bundle, err = m.write("ca-bundle.pem", base); err != nil {
+		return f, err
+	}
+	if f.java, err = m.writeTrustStore(slices.Concat(base, m.ours)); err != nil {
 		return f, err
 	}
 	f.requests, f.curl, f.node = f.bundle, f.bundle, f.ca
@@ -102,10 +107,7 @@ func (m trustMaker) base(user string) ([]byte, error) {
 // write writes authorities and ours to a file, and returns its path.
 func (m trustMaker) write(name string, base []byte) (string, error) {
 	path := filepath.Join(m.dir, name)
-	if len(base) > 0 && !bytes.HasSuffix(base, []byte("\n")) {
-		base = append(base, '\n')
-	}
-	if err := os.WriteFile(path, append(base, m.ours...), 0o600); err != nil {
+	if err := os.WriteFile(path, slices.Concat(base, m.ours), 0o600); err != nil {
 		return "", faultError{err}
 	}
 	return path, nil
@@ -115,6 +117,9 @@ func (m trustMaker) write(name string, base []byte) (string, error) {
 // allow, all files of a folder.
 func readBundle(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
+	if err == nil && len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n') // Another one follows.
+	}
 	if info, statErr := os.Stat(path); err == nil || statErr != nil || !info.IsDir() {
 		return text, err
 	}

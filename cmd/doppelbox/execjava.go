@@ -1,0 +1,95 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// javaPassword is that of Java's own trust stores. Ours needs none: what is in
+// it is public. But programs that open it themselves may insist on one.
+const javaPassword = "changeit"
+
+// writeTrustStore writes the authorities of a PEM text as a trust store for
+// Java, which reads no PEM. It is neither encrypted nor sealed, which every Java
+// since 8 reads and which takes the least time. What is no certificate is left
+// out: Java would refuse the whole file.
+func (m trustMaker) writeTrustStore(text []byte) (string, error) {
+	var entries []pkcs12.TrustStoreEntry
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			// Names must differ, and subjects need not.
+			entries = append(entries, pkcs12.TrustStoreEntry{Cert: cert, FriendlyName: fmt.Sprintf("authority %d", len(entries)+1)})
+		}
+	}
+	data, err := pkcs12.Passwordless.EncodeTrustStoreEntries(entries, "")
+	if err != nil {
+		return "", faultError{err}
+	}
+	path := filepath.Join(m.dir, "truststore.p12")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return "", faultError{err}
+	}
+	return path, nil
+}
+
+// javaOptions are options for every Java machine that is started, after those
+// that the user has set: of two that say the same, the later one counts. A
+// trust store that the user has named is so replaced.
+func javaOptions(user string, proxy net.Addr, store string, bypass []string) string {
+	host, port, _ := net.SplitHostPort(proxy.String()) // An address of ours has both.
+	options := []string{
+		"-Djavax.net.ssl.trustStore=" + store, "-Djavax.net.ssl.trustStoreType=PKCS12", "-Djavax.net.ssl.trustStorePassword=" + javaPassword,
+		"-Dhttps.proxyHost=" + host, "-Dhttps.proxyPort=" + port, "-Dhttp.nonProxyHosts=" + strings.Join(nonProxyHosts(bypass), "|"),
+	}
+	for i := range options {
+		options[i] = javaQuoted(options[i])
+	}
+	return strings.TrimSpace(user + " " + strings.Join(options, " "))
+}
+
+// javaQuoted quotes a word as JAVA_TOOL_OPTIONS has it: between quotes of one
+// kind, in which nothing is special but the quote itself.
+func javaQuoted(word string) string {
+	if !strings.ContainsAny(word, " \t\n\v\f\r\"'") {
+		return word
+	}
+	// A quote ends where one of its kind stands, and words may be quoted in
+	// parts.
+	return `"` + strings.ReplaceAll(word, `"`, `"'"'"`) + `"`
+}
+
+// nonProxyHosts are entries of NO_PROXY in Java's form, which has an asterisk
+// for any beginning or end. Networks have none.
+func nonProxyHosts(bypass []string) []string {
+	var list []string
+	for _, entry := range bypass {
+		host, _, err := net.SplitHostPort(entry)
+		if err != nil {
+			host = strings.Trim(entry, "[]")
+		}
+		switch {
+		case strings.Contains(host, "/") || host == "":
+		case strings.Contains(host, ":"):
+			list = append(list, "["+host+"]")
+		case net.ParseIP(host) != nil || host == "localhost":
+			list = append(list, host)
+		default:
+			domain := strings.TrimLeft(host, "*.")
+			if domain == host {
+				list = append(list, host)
+			}
+			list = append(list, "*."+domain)
+		}
+	}
+	return list
+}
