@@ -101,7 +101,7 @@ func (f benchFiles) startServe(flags ...string) func(*testing.T) *benchProcess {
 	return func(t *testing.T) *benchProcess {
 		t.Helper()
 		p := &benchProcess{smtp: freeAddr(t), api: freeAddr(t)}
-		args := append([]string{"serve", f.world, "--smtp", p.smtp, "--certs", "127.0.0.1:0", "--api", p.api}, flags...)
+		args := append([]string{"serve", f.world, "--smtp", p.smtp, "--certs", "127.0.0.1:0", "--api", p.api, "--proxy", "127.0.0.1:0"}, flags...)
 		p.cmd = exec.Command(binary(t), args...)
 		p.start(t)
 		// The answer waits for the keys: what is idle has made them.

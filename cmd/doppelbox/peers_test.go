@@ -181,7 +181,7 @@ func startServed(t *testing.T, world string, flags ...string) *served {
 	if err := os.WriteFile(file, []byte(world), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"serve", file, "--json", "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0"}, flags...)
+	args := append([]string{"serve", file, "--json", "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--proxy=127.0.0.1:0"}, flags...)
 	s := &served{peerProcess: startPeer(t, binary, args...)}
 	s.event(t, "started", &s.addresses)
 	t.Cleanup(func() {

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/doppelbox/doppelbox/cmd/doppelbox/console"
+	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 	"github.com/doppelbox/doppelbox/scenarios"
@@ -25,6 +23,8 @@ type serveCommand struct {
 	SMTP      string   `default:"127.0.0.1:2525" placeholder:"ADDR" help:"Where to receive mail; port 0 takes a free one. Default 127.0.0.1:2525."`
 	Certs     string   `default:"127.0.0.1:8443" placeholder:"ADDR" help:"Where to publish certificates over HTTPS. Default 127.0.0.1:8443."`
 	API       string   `name:"api" default:"127.0.0.1:8025" placeholder:"ADDR" help:"Where to serve the control API; loopback only. Default 127.0.0.1:8025."`
+	Proxy     string   `default:"127.0.0.1:8444" placeholder:"ADDR" help:"Where to run the HTTPS proxy that answers for Google's certificate hosts. Default 127.0.0.1:8444."`
+	PassOn    []string `placeholder:"HOST" help:"Let the proxy pass on connections to this host: a name, \"*.example.com\", or \"all\". It refuses all others."`
 	IMAP      string   `name:"imap" placeholder:"ADDR" help:"Let mail programs read accounts that have a password by IMAP with STARTTLS here."`
 	IMAPS     string   `name:"imaps" placeholder:"ADDR" help:"Likewise, with TLS from the start."`
 	POP3      string   `name:"pop3" placeholder:"ADDR" help:"Let mail programs read them by POP3 with STLS here."`
@@ -44,6 +44,9 @@ type serveCommand struct {
 func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	if !loopback(c.API) {
 		return usagef("--api %q is not a loopback address: who can reach the API can press buttons", c.API)
+	}
+	if len(c.PassOn) > 0 && !loopback(c.Proxy) {
+		return usagef("--proxy %q is not a loopback address, and --pass-on would let other machines reach what this one can", c.Proxy)
 	}
 	roots, err := systemRoots(s, c.Trust)
 	if err != nil {
@@ -78,8 +81,8 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 }
 
 func (c *serveCommand) serve(ctx context.Context, out *reporter, p *provider.Provider) error {
-	listeners := make([]net.Listener, 3)
-	for i, l := range []struct{ flag, addr string }{{"--smtp", c.SMTP}, {"--certs", c.Certs}, {"--api", c.API}} {
+	listeners := make([]net.Listener, 4)
+	for i, l := range []struct{ flag, addr string }{{"--smtp", c.SMTP}, {"--certs", c.Certs}, {"--api", c.API}, {"--proxy", c.Proxy}} {
 		var err error
 		if listeners[i], err = listen(out.s, l.flag, l.addr); err != nil {
 			return err
@@ -95,7 +98,10 @@ func (c *serveCommand) serve(ctx context.Context, out *reporter, p *provider.Pro
 	if err := p.ServeCertificates(listeners[1]); err != nil {
 		return faultError{err}
 	}
-	server := &http.Server{Handler: console.Handler(p), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger(out.s, c.Verbose).Handler(), slog.LevelInfo)}
+	if _, err := serveProxy(p, listeners[3], c.PassOn); err != nil {
+		return err
+	}
+	server := newAPIServer(p, logger(out.s, c.Verbose))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listeners[2]) }()
 	out.started(p, listeners, doors)
@@ -203,6 +209,7 @@ type addresses struct {
 	Discovery    string   `json:"discovery"`
 	TokenInfo    string   `json:"tokenInfo"`
 	API          string   `json:"api"`
+	Proxy        string   `json:"proxy"`
 	CA           string   `json:"ca"`
 	Accounts     []string `json:"accounts"`
 	Doors        []door   `json:"doors,omitempty"`
@@ -213,7 +220,7 @@ func (r *reporter) started(p *provider.Provider, l []net.Listener, doors []door)
 	a := addresses{
 		Domain: p.Domain(), SMTP: l[0].Addr().String(), Certificates: certs + "/oauth2/v1/certs", JWKSet: certs + "/oauth2/v3/certs",
 		Discovery: certs + "/.well-known/openid-configuration", TokenInfo: certs + "/tokeninfo",
-		API: api + "/api/v1/", CA: api + "/api/v1/ca.pem", Accounts: p.Accounts(), Doors: doors,
+		API: api + "/api/v1/", Proxy: "http://" + l[3].Addr().String(), CA: api + "/api/v1/ca.pem", Accounts: p.Accounts(), Doors: doors,
 	}
 	account := "alice@" + a.Domain
 	if len(a.Accounts) > 0 {
@@ -223,6 +230,7 @@ func (r *reporter) started(p *provider.Provider, l []net.Listener, doors []door)
 	fmt.Fprintf(&b, "doppelbox is the mail provider of %s; verdicts are %s\n\n", a.Domain, map[bool]string{false: "observed: every mail for an account is taken", true: "enforced: they are answered on the wire"}[p.Enforces()])
 	fmt.Fprintf(&b, "  mail          %s (SMTP, STARTTLS)\n", a.SMTP)
 	fmt.Fprintf(&b, "  certificates  %s\n  JWK set       %s\n  discovery     %s\n  token info    %s\n", a.Certificates, a.JWKSet, a.Discovery, a.TokenInfo)
+	fmt.Fprintf(&b, "  proxy         %s (HTTPS only, in place of %s)\n", a.Proxy, strings.Join(keys.GoogleHosts(), ", "))
 	fmt.Fprintf(&b, "  control API   %s\n  authority     %s\n", a.API, a.CA)
 	fmt.Fprintf(&b, "  accounts      %s\n", strings.Join(a.Accounts, ", "))
 	for _, d := range doors {
@@ -233,9 +241,23 @@ func (r *reporter) started(p *provider.Provider, l []net.Listener, doors []door)
 	fmt.Fprintf(&b, "  swaks --server %s --from noreply@shop.example --to %s\n", a.SMTP, account)
 	fmt.Fprintf(&b, "  curl -s -o doppelbox-ca.pem %s\n", a.CA)
 	fmt.Fprintf(&b, "  curl --cacert doppelbox-ca.pem %s\n", a.JWKSet)
+	fmt.Fprintf(&b, "  HTTPS_PROXY=%s curl --cacert doppelbox-ca.pem https://www.googleapis.com/oauth2/v3/certs\n", a.Proxy)
+	b.WriteString(hostsLine(l[1].Addr()))
 	fmt.Fprintf(&b, "  curl --data-binary 'click 0' %ssteps\n\n", a.API)
 	r.event("started", a, b.String())
 }
+
+// hostsLine is the line that leads programs to the certificates without a
+// proxy. It helps only at the port of https, and with an address that is one.
+func hostsLine(certs net.Addr) string {
+	addr, ok := certs.(*net.TCPAddr)
+	if !ok || addr.Port != httpsPort || addr.IP.IsUnspecified() {
+		return ""
+	}
+	return fmt.Sprintf("  echo '%s %s' >>/etc/hosts\n", addr.IP, strings.Join(keys.GoogleHosts(), " "))
+}
+
+const httpsPort = 443
 
 // message tells of a stored message and its verdict.
 func (r *reporter) message(m mailbox.Message) {

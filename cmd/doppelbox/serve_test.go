@@ -41,7 +41,7 @@ func startServe(t *testing.T, args ...string) *serving {
 	out, in := io.Pipe()
 	s := &serving{lines: bufio.NewScanner(out), stop: stop, code: make(chan int, 1), stderr: &bytes.Buffer{}}
 	s.lines.Buffer(nil, 1<<20)
-	args = append([]string{"serve", "--json", "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--dns=zone"}, args...)
+	args = append([]string{"serve", "--json", "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--proxy=127.0.0.1:0", "--dns=zone"}, args...)
 	go func() {
 		s.code <- run(ctx, args, streams{strings.NewReader(""), in, s.stderr})
 		in.Close()
@@ -130,7 +130,7 @@ func TestServe(t *testing.T) {
 	if code := <-s.code; code != exitHeld || s.stderr.Len() > 0 {
 		t.Errorf("exit code %d, %s", code, s.stderr)
 	}
-	for _, addr := range []string{s.SMTP, strings.TrimSuffix(strings.TrimPrefix(s.API, "http://"), "/api/v1/"), strings.TrimSuffix(strings.TrimPrefix(s.TokenInfo, "https://"), "/tokeninfo")} {
+	for _, addr := range []string{s.SMTP, strings.TrimSuffix(strings.TrimPrefix(s.API, "http://"), "/api/v1/"), strings.TrimSuffix(strings.TrimPrefix(s.TokenInfo, "https://"), "/tokeninfo"), strings.TrimPrefix(s.Proxy, "http://")} {
 		if answers(addr) {
 			t.Errorf("%s still answers", addr)
 		}
@@ -286,9 +286,9 @@ func TestServePortInUse(t *testing.T) {
 	}
 	defer l.Close()
 	taken := l.Addr().String()
-	for _, flag := range []string{"--smtp", "--certs", "--api"} {
+	for _, flag := range []string{"--smtp", "--certs", "--api", "--proxy"} {
 		args := []string{"serve", "--dns=zone"}
-		for _, other := range []string{"--smtp", "--certs", "--api"} {
+		for _, other := range []string{"--smtp", "--certs", "--api", "--proxy"} {
 			addr := "127.0.0.1:0"
 			if other == flag {
 				addr = taken
@@ -314,7 +314,7 @@ func TestServeText(t *testing.T) {
 	// The flag counts for more than the world.
 	world := write(t, t.TempDir(), "world", "account alice@gmail.test\ninbound observe\n")
 	go func() {
-		code <- run(ctx, []string{"serve", world, "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--dns=zone", "--enforce"}, streams{strings.NewReader(""), in, &errs})
+		code <- run(ctx, []string{"serve", world, "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--proxy=127.0.0.1:0", "--dns=zone", "--enforce"}, streams{strings.NewReader(""), in, &errs})
 		in.Close()
 	}()
 	text := bufio.NewReader(out)
