@@ -108,7 +108,7 @@ func NewProxy(s *Set, ca *CA, o ProxyOptions) (*Proxy, error) {
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	errorLog := slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)
 	p.outer = &http.Server{
-		Handler: http.HandlerFunc(p.serveOuter), ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead, ErrorLog: errorLog,
+		Handler: http.HandlerFunc(p.serveOuter), DisableGeneralOptionsHandler: true, ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead, ErrorLog: errorLog,
 		ConnState: p.track,
 	}
 	p.inner = &http.Server{
