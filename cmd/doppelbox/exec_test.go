@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
 	"testing"
 
@@ -53,6 +54,36 @@ func fetchOne(method, url, body string) error {
 		return fmt.Errorf("answered %s", answer.Status)
 	}
 	return nil
+}
+
+// heedCommand is a program of tests that prints the signals that it gets, each
+// by its name, and ends with 7 when it is told to terminate. First it says what
+// it finds around it.
+func heedCommand() {
+	caught := make(chan os.Signal, 100)
+	signal.Notify(caught)
+	for i, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
+		info, err := f.Stat()
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Printf("%d terminal=%t\n", i, info.Mode()&os.ModeCharDevice != 0)
+	}
+	if _, err := os.Stat(os.Getenv("DOPPELBOX_CA")); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	for sig := range caught {
+		switch name := sig.String(); name {
+		case "urgent I/O condition", "child exited": // The first are the runtime's own.
+		case "terminated":
+			os.Exit(7)
+		default:
+			fmt.Println(name)
+		}
+	}
 }
 
 // What would lead past the proxy to the real Google is taken off the user's

@@ -14,7 +14,7 @@ import (
 
 // TestMain lets the test binary be the command, for the scripts.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"doppelbox": main, "fetch": fetchCommand})
+	testscript.Main(m, map[string]func(){"doppelbox": main, "fetch": fetchCommand, "heed": heedCommand})
 }
 
 // Each script is a subcommand: what it prints, and with which exit code.

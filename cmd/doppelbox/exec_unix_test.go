@@ -1,0 +1,195 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// executing is a doppelbox exec in a process of its own.
+type executing struct {
+	cmd   *exec.Cmd
+	temp  string // Where it may make temporary files.
+	lines *bufio.Scanner
+}
+
+// newExec prepares one. It is in a session of its own, so that no terminal
+// of whoever runs the tests has a say.
+func newExec(t *testing.T, args ...string) *executing {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &executing{cmd: exec.CommandContext(t.Context(), self), temp: t.TempDir()}
+	e.cmd.Args = append([]string{"doppelbox", "exec", "--dns=zone"}, args...)
+	e.cmd.Env = append(os.Environ(), "TMPDIR="+e.temp, "GORACE=atexit_sleep_ms=0")
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return e
+}
+
+// start starts it with its output in a pipe.
+func (e *executing) start(t *testing.T) {
+	t.Helper()
+	out, err := e.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.lines = bufio.NewScanner(out)
+	if err := e.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// next returns the next line that the command prints.
+func (e *executing) next(t *testing.T) string {
+	t.Helper()
+	if !e.lines.Scan() {
+		t.Fatalf("it prints no more: %v, %v", e.lines.Err(), e.cmd.Wait())
+	}
+	return strings.TrimSuffix(e.lines.Text(), "\r") // Which a terminal adds.
+}
+
+// until reads lines up to one.
+func (e *executing) until(t *testing.T, want string) (before []string) {
+	t.Helper()
+	for {
+		line := e.next(t)
+		if line == want {
+			return before
+		}
+		before = append(before, line)
+	}
+}
+
+// end waits for its end, which has to be with the code given and leave nothing.
+func (e *executing) end(t *testing.T, code int) {
+	t.Helper()
+	var exit *exec.ExitError
+	if err := e.cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Error(err)
+	}
+	if got := e.cmd.ProcessState.ExitCode(); got != code {
+		t.Errorf("it ended with %v, and not with %d", e.cmd.ProcessState, code)
+	}
+	left, err := os.ReadDir(e.temp)
+	if err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+}
+
+func (e *executing) send(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := e.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is sent to exec reaches the command, which alone says when it is over,
+// and how.
+func TestExecSignals(t *testing.T) {
+	t.Parallel()
+	e := newExec(t, "--", "heed")
+	e.start(t)
+	if got := e.until(t, "ready"); !slices.Contains(got, "1 terminal=false") {
+		t.Errorf("it found %v", got)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGINT} {
+		e.send(t, sig)
+		if got := e.next(t); got != sig.String() {
+			t.Errorf("%v came as %s", sig, got)
+		}
+	}
+	e.send(t, syscall.SIGTERM)
+	e.end(t, 7)
+}
+
+// A command that a signal ends ends exec with 128 and its number.
+func TestExecKilled(t *testing.T) {
+	t.Parallel()
+	for sig, code := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130, syscall.SIGHUP: 129} {
+		e := newExec(t, "--", "sh", "-c", "echo ready; exec cat")
+		in, err := e.cmd.StdinPipe() // Open, so that cat waits.
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		e.start(t)
+		e.until(t, "ready")
+		e.send(t, sig)
+		e.end(t, code)
+	}
+}
+
+// A signal that came before the command is started ends exec, and the command
+// never runs.
+func TestExecTooEarly(t *testing.T) {
+	t.Parallel()
+	c := make(signals, 1)
+	c <- syscall.SIGTERM
+	err := c.run(streams{strings.NewReader(""), io.Discard, io.Discard}, childCommand{"nowhere"}, nil)
+	if err != childExit(143) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// What is ignored stays ignored, as nohup wants it.
+func TestExecIgnored(t *testing.T) {
+	t.Parallel()
+	e := newExec(t, "--", "sh", "-c", `echo ready; read line; kill -HUP $$; echo "$line"`)
+	in, err := e.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The shell that ignores the signal becomes exec.
+	path, args := e.cmd.Path, e.cmd.Args
+	e.cmd.Path, e.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `trap "" HUP; shift; exec env doppelbox "$@"`, "sh", path}, args[1:]...)
+	e.start(t)
+	e.until(t, "ready")
+	e.send(t, syscall.SIGHUP)
+	if _, err := io.WriteString(in, "alive\n"); err != nil {
+		t.Fatal(err)
+	}
+	e.until(t, "alive")
+	e.end(t, 0)
+}
+
+// Several at once have nothing in common, their keys least of all.
+func TestExecParallel(t *testing.T) {
+	t.Parallel()
+	outputs := make([]string, 4)
+	var all sync.WaitGroup
+	for i := range outputs {
+		e := newExec(t, "--", "fetch", "https://www.googleapis.com/oauth2/v1/certs")
+		all.Go(func() {
+			out, err := e.cmd.Output()
+			if err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+			_, outputs[i], _ = strings.Cut(string(out), "\n")
+		})
+	}
+	all.Wait()
+	ids := map[string]string{}
+	for _, text := range outputs {
+		var own map[string]string
+		if err := json.Unmarshal([]byte(text), &own); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		maps.Copy(ids, own)
+	}
+	if len(ids) != 2*len(outputs) {
+		t.Errorf("there are %d keys", len(ids))
+	}
+}
