@@ -85,23 +85,36 @@ func isExec(args []string) bool { return len(args) > 0 && args[0] == "exec" }
 
 // Run runs the command beside a provider, and ends as it ends.
 func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (err error) {
+	// What goes wrong at the end is told, but the command's own end counts for
+	// more.
+	atEnd := func(fault error) {
+		switch {
+		case fault == nil:
+		case err == nil:
+			err = faultError{fault}
+		default:
+			fmt.Fprintf(s.err, "doppelbox: error: %s\n", oneLine(fault.Error()))
+		}
+	}
 	caught := catchSignals()
 	defer caught.stop()
 	p, err := c.open(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, fault(p.Close())) }()
+	defer func() { atEnd(p.Close()) }()
 	a, err := c.listen(s, p)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, fault(a.close())) }()
+	defer func() { atEnd(a.close()) }()
+	// Once the files are gone, a signal ends whatever is waited for.
+	defer caught.stop()
 	dir, err := os.MkdirTemp("", "doppelbox-exec-")
 	if err != nil {
 		return faultError{err}
 	}
-	defer func() { err = errors.Join(err, fault(os.RemoveAll(dir))) }()
+	defer func() { atEnd(os.RemoveAll(dir)) }()
 	files, err := writeTrust(s, dir, os.Getenv, p.CA().PEM())
 	if err != nil {
 		return err
@@ -109,14 +122,6 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 	err = caught.run(s, child, append(os.Environ(), childEnv(os.Getenv, a, files)...))
 	a.proxy.report(s.err)
 	return err
-}
-
-// fault makes an error, if it is one, a fault of ours.
-func fault(err error) error {
-	if err == nil {
-		return nil
-	}
-	return faultError{err}
 }
 
 // open starts the provider.

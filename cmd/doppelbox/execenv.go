@@ -22,6 +22,7 @@ func childEnv(getenv func(string) string, a *around, f trustFiles) []string {
 		"NODE_USE_ENV_PROXY=1", // Node 24 heeds the proxy only if told to.
 
 		"SSL_CERT_FILE=" + f.bundle, "REQUESTS_CA_BUNDLE=" + f.requests, "CURL_CA_BUNDLE=" + f.curl, "NODE_EXTRA_CA_CERTS=" + f.node,
+		"HTTPLIB2_CA_CERTS=" + f.httplib2, // Python's oauth2client, of Google's own sample, goes by httplib2.
 
 		"JAVA_TOOL_OPTIONS=" + javaOptions(getenv("JAVA_TOOL_OPTIONS"), a.proxyAddr, f.java, bypass),
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,8 +32,8 @@ type trustFiles struct {
 	bundle string // The system's, or those of the user's SSL_CERT_FILE, and ours.
 	// The same for programs that have a variable of their own, whose value the
 	// user may have set to something else.
-	requests, curl, node string
-	java                 string // The bundle as a trust store in PKCS #12.
+	requests, curl, node, httplib2 string
+	java                           string // The bundle as a trust store in PKCS #12.
 }
 
 // trustMaker writes the files.
@@ -58,13 +59,14 @@ func writeTrust(s streams, dir string, getenv func(string) string, ours []byte) 
 	if f.java, err = m.writeTrustStore(slices.Concat(base, m.ours)); err != nil {
 		return f, err
 	}
-	f.requests, f.curl, f.node = f.bundle, f.bundle, f.ca
+	f.requests, f.curl, f.httplib2, f.node = f.bundle, f.bundle, f.bundle, f.ca
 	for _, v := range []struct {
 		variable, name string
 		file           *string
 	}{
 		{"REQUESTS_CA_BUNDLE", "requests.pem", &f.requests},
 		{"CURL_CA_BUNDLE", "curl.pem", &f.curl},
+		{"HTTPLIB2_CA_CERTS", "httplib2.pem", &f.httplib2},
 		{"NODE_EXTRA_CA_CERTS", "node.pem", &f.node},
 	} {
 		path := getenv(v.variable)
@@ -113,28 +115,42 @@ func (m trustMaker) write(name string, base []byte) (string, error) {
 	return path, nil
 }
 
-// readBundle reads a file of authorities, or, as Python's requests and OpenSSL
-// allow, all files of a folder.
+// readBundle reads a file of authorities, or, as OpenSSL and Python's requests
+// have them, all those of a folder.
 func readBundle(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
-	if err == nil && len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
-		text = append(text, '\n') // Another one follows.
-	}
-	if info, statErr := os.Stat(path); err == nil || statErr != nil || !info.IsDir() {
-		return text, err
-	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, err
+		return readAuthorities(path) // It is no folder, or nothing at all.
 	}
+	var text []byte
 	seen := map[string]bool{} // A folder has most of them twice, under a hash of their name.
 	for _, e := range entries {
-		one, err := os.ReadFile(filepath.Join(path, e.Name()))
+		one, err := readAuthorities(filepath.Join(path, e.Name()))
 		if err != nil || !bytes.Contains(one, []byte("BEGIN CERTIFICATE")) || seen[string(one)] {
 			continue
 		}
 		seen[string(one)] = true
-		text = append(append(text, one...), '\n')
+		text = append(text, one...)
+	}
+	return text, nil
+}
+
+// readAuthorities reads a file to which others can be added.
+func readAuthorities(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTextFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxTextFile {
+		return nil, fmt.Errorf("%q is larger than %d octets", path, maxTextFile)
+	}
+	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
 	}
 	return text, nil
 }

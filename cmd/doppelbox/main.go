@@ -140,7 +140,7 @@ func complain(s streams, err error) int {
 		return exitNot
 	}
 	var child childExit
-	if errors.As(err, &child) && !errors.As(err, new(faultError)) {
+	if errors.As(err, &child) {
 		return int(child)
 	}
 	if errors.Is(err, context.Canceled) {
