@@ -120,7 +120,7 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 		return err
 	}
 	err = caught.run(s, child, append(os.Environ(), childEnv(os.Getenv, a, files)...))
-	a.proxy.report(s.err)
+	reportProxy(s.err, a.proxy)
 	return err
 }
 
@@ -156,7 +156,7 @@ type around struct {
 	smtp, certs, api, proxyAddr net.Addr
 	domain, account             string
 
-	proxy  certificateProxy
+	proxy  *keys.Proxy
 	server *http.Server
 	served chan error
 }
@@ -208,25 +208,22 @@ func (a *around) close() error {
 	return err
 }
 
-// certificateProxy is a running proxy.
-type certificateProxy struct{ *keys.Proxy }
-
 // serveProxy runs the certificate proxy. What it passes on goes by the proxy of
 // our own environment, if there is one.
-func serveProxy(p *provider.Provider, l net.Listener, passOn []string) (certificateProxy, error) {
+func serveProxy(p *provider.Provider, l net.Listener, passOn []string) (*keys.Proxy, error) {
 	proxy, err := p.ServeProxy(l, keys.ProxyOptions{PassOn: passOn, Via: formerProxy})
 	if err != nil {
-		return certificateProxy{}, usagef("--pass-on: %w", err)
+		return nil, usagef("--pass-on: %w", err)
 	}
-	return certificateProxy{proxy}, nil
+	return proxy, nil
 }
 
-// report says at the end what the command could not reach.
-func (p certificateProxy) report(out io.Writer) {
-	if list := p.Refused(); len(list) > 0 {
-		fmt.Fprintf(out, "doppelbox: the proxy refused %s; --pass-on %s lets it through\n", targets(list), strings.Join(hosts(list), " --pass-on "))
+// reportProxy says at the end what the command could not reach.
+func reportProxy(out io.Writer, proxy *keys.Proxy) {
+	if list := proxy.Refused(); len(list) > 0 {
+		fmt.Fprintf(out, "doppelbox: the proxy refused %s; --pass-on %s lets it through\n", targets(list), passOnValue(list))
 	}
-	if list := p.Distrusted(); len(list) > 0 {
+	if list := proxy.Distrusted(); len(list) > 0 {
 		fmt.Fprintf(out, "doppelbox: the command does not trust the authority in DOPPELBOX_CA, and broke off %s\n", targets(list))
 	}
 }
@@ -241,28 +238,28 @@ func targets(list []keys.ProxyCount) string {
 		}
 		words = append(words, word)
 	}
-	return shorten(words, ", ")
+	if more := len(words) - enoughTargets; more > 0 {
+		words = append(words[:enoughTargets], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(words, ", ")
 }
 
-// hosts are the hosts of targets, each once.
-func hosts(list []keys.ProxyCount) []string {
+// passOnValue is the value of --pass-on that would let targets through.
+func passOnValue(list []keys.ProxyCount) string {
 	var names []string
 	for _, c := range list {
 		if !slices.Contains(names, c.Host) {
 			names = append(names, c.Host)
 		}
 	}
-	return names
+	if len(names) > enoughTargets {
+		return keys.PassAll
+	}
+	return strings.Join(names, ",")
 }
 
-// shorten joins the first words of what may be a long list.
-func shorten(words []string, sep string) string {
-	const enough = 10
-	if more := len(words) - enough; more > 0 {
-		words = append(slices.Clone(words[:enough]), fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(words, sep)
-}
+// enoughTargets is how many targets are listed one by one.
+const enoughTargets = 10
 
 // start starts a command with our own standard streams: no pipe lies between
 // it and a terminal.
