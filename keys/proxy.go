@@ -70,6 +70,8 @@ type Proxy struct {
 	tunnels    map[net.Conn]bool
 	refused    []ProxyCount
 	distrusted []ProxyCount
+	handshakes int
+	settled    chan struct{} // Closed when handshakes has come down to zero.
 }
 
 // ProxyCount is how often something happened to connections to one target.
@@ -174,6 +176,39 @@ func (p *Proxy) Refused() []ProxyCount {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.refused)
+}
+
+// Settle waits until no TLS handshake is under way, or the context ends: before
+// that, a client that has ended may not have been counted among those who
+// refused a certificate.
+func (p *Proxy) Settle(ctx context.Context) {
+	p.mu.Lock()
+	settled := p.settled
+	p.mu.Unlock()
+	if settled == nil {
+		return // There never was one.
+	}
+	select {
+	case <-settled:
+	case <-ctx.Done():
+	}
+}
+
+// handshake counts a handshake until what it returns is called.
+func (p *Proxy) handshake() (over func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handshakes == 0 {
+		p.settled = make(chan struct{})
+	}
+	p.handshakes++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.handshakes--; p.handshakes == 0 {
+			close(p.settled)
+		}
+	}
 }
 
 // Distrusted returns the hosts of Google's whose certificate a client refused,
@@ -283,19 +318,10 @@ func connectTarget(r *http.Request) (target, error) {
 // answerFor stands in for a host of Google's.
 func (p *Proxy) answerFor(conn *tunnel, t target) {
 	p.log.Info("proxy: answering", slog.String("target", t.String()))
-	if _, err := io.WriteString(conn, established); err != nil {
-		return
-	}
 	conn.host = t.host
-	inside := tls.Server(conn, p.configs[t.host])
-	ctx, cancel := context.WithTimeout(p.ctx, proxyHeadTime)
-	defer cancel()
-	if err := inside.HandshakeContext(ctx); err != nil {
+	inside, err := p.secure(conn, t)
+	if err != nil {
 		p.log.Info("proxy: no TLS", slog.String("target", t.String()), slog.Any("error", err))
-		var remote *net.OpError
-		if errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Err.Error(), "certificate") {
-			p.count(&p.distrusted, t)
-		}
 		return
 	}
 	p.answer.Do(func() {
@@ -304,6 +330,24 @@ func (p *Proxy) answerFor(conn *tunnel, t target) {
 	if p.inside.give(inside) {
 		<-conn.closed
 	}
+}
+
+// secure answers a CONNECT, and begins TLS in its tunnel.
+func (p *Proxy) secure(conn *tunnel, t target) (*tls.Conn, error) {
+	// Counted before the client can know that there is a tunnel.
+	defer p.handshake()()
+	if _, err := io.WriteString(conn, established); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, proxyHeadTime)
+	defer cancel()
+	inside := tls.Server(conn, p.configs[t.host])
+	err := inside.HandshakeContext(ctx)
+	var remote *net.OpError
+	if errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Err.Error(), "certificate") {
+		p.count(&p.distrusted, t)
+	}
+	return inside, err
 }
 
 // serveInner answers a request inside a tunnel.

@@ -284,19 +284,20 @@ func (e *early) Read(b []byte) (int, error) {
 func TestProxyDistrusted(t *testing.T) {
 	t.Parallel()
 	r := startProxy(t, ProxyOptions{})
+	r.Settle(t.Context()) // There is nothing to wait for.
 	for range 2 {
 		conn, err := net.Dial("tcp", r.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
 		head := "CONNECT oauth2.googleapis.com:443 HTTP/1.1\r\n\r\n"
 		secure := tls.Client(&early{Conn: conn, head: head}, &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "oauth2.googleapis.com"})
 		if err := secure.Handshake(); err == nil {
 			t.Fatal("an unknown authority was trusted")
 		}
-		_, _ = io.Copy(io.Discard, conn) // The end comes when the proxy has seen why.
+		conn.Close()
 	}
+	r.Settle(t.Context())
 	if list := r.Distrusted(); len(list) != 1 || list[0] != (ProxyCount{"oauth2.googleapis.com", 443, 2}) {
 		t.Errorf("distrusted %v", list)
 	}

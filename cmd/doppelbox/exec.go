@@ -120,7 +120,7 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 		return err
 	}
 	err = caught.run(s, child, append(os.Environ(), childEnv(os.Getenv, a, files)...))
-	reportProxy(s.err, a.proxy)
+	reportProxy(ctx, s.err, a.proxy)
 	return err
 }
 
@@ -218,8 +218,13 @@ func serveProxy(p *provider.Provider, l net.Listener, passOn []string) (*keys.Pr
 	return proxy, nil
 }
 
-// reportProxy says at the end what the command could not reach.
-func reportProxy(out io.Writer, proxy *keys.Proxy) {
+// reportProxy says at the end what the command could not reach. The command's
+// connections have ended with it, so there is nothing to wait for, unless it
+// has left a program behind that still has one.
+func reportProxy(ctx context.Context, out io.Writer, proxy *keys.Proxy) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	proxy.Settle(ctx)
 	if list := proxy.Refused(); len(list) > 0 {
 		fmt.Fprintf(out, "doppelbox: the proxy refused %s; --pass-on %s lets it through\n", targets(list), passOnValue(list))
 	}
