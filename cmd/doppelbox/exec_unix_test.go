@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"maps"
@@ -202,33 +203,39 @@ func TestExecParallel(t *testing.T) {
 // which nothing prints.
 func TestExecFormerProxy(t *testing.T) {
 	t.Parallel()
-	asked := make(chan string, 10)
-	former := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked <- r.Method + " " + r.RequestURI + " " + r.Header.Get("Proxy-Authorization")
-		http.Error(w, "", http.StatusTeapot)
-	}))
-	defer former.Close()
-	e := newExec(t, "-v", "--pass-on=*.shop.example", "--", "fetch", "https://api.shop.example/", "https://intern.shop.example/")
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
-		e.cmd.Env = append(e.cmd.Env, name+"="+strings.Replace(former.URL, "://", "://alice:s3cret@", 1))
-	}
-	e.cmd.Env = append(e.cmd.Env, "NO_PROXY=", "no_proxy=")
-	var errs bytes.Buffer
-	e.cmd.Stderr = &errs
-	e.start(t)
-	for range 2 {
-		if got := e.next(t); !strings.Contains(got, "the next proxy, "+strings.TrimPrefix(former.URL, "http://")+": it answered 418 I'm a teapot") {
-			t.Errorf("what was passed on came back as %s", got)
+	for _, start := range []func(http.Handler) *httptest.Server{httptest.NewServer, httptest.NewTLSServer} {
+		asked := make(chan string, 10)
+		former := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- r.Method + " " + r.RequestURI + " " + r.Header.Get("Proxy-Authorization")
+			http.Error(w, "", http.StatusTeapot)
+		}))
+		defer former.Close()
+		e := newExec(t, "-v", "--pass-on=*.shop.example", "--", "fetch", "https://api.shop.example/", "https://intern.shop.example/")
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+			e.cmd.Env = append(e.cmd.Env, name+"="+strings.Replace(former.URL, "://", "://alice:s3cret@", 1))
 		}
-	}
-	e.end(t, 1)
-	for _, host := range []string{"api", "intern"} {
-		want := "CONNECT " + host + ".shop.example:443 Basic " + base64.StdEncoding.EncodeToString([]byte("alice:s3cret"))
-		if got := <-asked; got != want {
-			t.Errorf("the proxy was asked %s", got)
+		e.cmd.Env = append(e.cmd.Env, "NO_PROXY=", "no_proxy=")
+		if cert := former.Certificate(); cert != nil { // That is trusted as the user says.
+			text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
+			e.cmd.Env = append(e.cmd.Env, "SSL_CERT_FILE="+write(t, t.TempDir(), "own.pem", string(text)))
 		}
-	}
-	if text := errs.String(); len(asked) > 0 || !strings.Contains(text, "api.shop.example:443") || strings.Contains(text, "s3cret") || strings.Contains(text, "Basic") {
-		t.Errorf("it was asked %d times more; the log is\n%s", len(asked), text)
+		var errs bytes.Buffer
+		e.cmd.Stderr = &errs
+		e.start(t)
+		for range 2 {
+			if got := e.next(t); !strings.Contains(got, "the next proxy, "+former.Listener.Addr().String()+": it answered 418 I'm a teapot") {
+				t.Errorf("what was passed on came back as %s", got)
+			}
+		}
+		e.end(t, 1)
+		for _, host := range []string{"api", "intern"} {
+			want := "CONNECT " + host + ".shop.example:443 Basic " + base64.StdEncoding.EncodeToString([]byte("alice:s3cret"))
+			if got := <-asked; got != want {
+				t.Errorf("the proxy was asked %s", got)
+			}
+		}
+		if text := errs.String(); len(asked) > 0 || !strings.Contains(text, "api.shop.example:443") || strings.Contains(text, "s3cret") || strings.Contains(text, "Basic") {
+			t.Errorf("it was asked %d times more; the log is\n%s", len(asked), text)
+		}
 	}
 }
