@@ -45,7 +45,7 @@ type Forgery struct {
 // does not name are those of c, completed as Token does. The audience may be
 // missing from c if the forgery names it or removes it.
 func (s *Set) Forge(c Claims, f Forgery) (string, error) {
-	view := s.view()
+	view := s.signing()
 	payload, err := s.forgedClaims(view, c, f.Claims)
 	if err != nil {
 		return "", fmt.Errorf("forging token: %w", err)

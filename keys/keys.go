@@ -114,7 +114,6 @@ func New(o Options) (*Set, error) {
 	o.Subject = withDefault(o.Subject, DefaultSubject)
 	o.Lifetime = withDefault(o.Lifetime, DefaultLifetime)
 	o.MaxAge = withDefault(o.MaxAge, DefaultMaxAge)
-	o.Overlap = withDefault(o.Overlap, o.Lifetime+skew+o.MaxAge)
 	o.Endpoints.Authorization = withDefault(o.Endpoints.Authorization, DefaultAuthorizationEndpoint)
 	o.Endpoints.Token = withDefault(o.Endpoints.Token, DefaultTokenEndpoint)
 	o.Endpoints.JWKS = withDefault(o.Endpoints.JWKS, DefaultJWKSURI)
@@ -123,7 +122,7 @@ func New(o Options) (*Set, error) {
 	}
 	return &Set{
 		opts:      o,
-		times:     schedule{every: o.RotateEvery, maxAge: o.MaxAge, overlap: o.Overlap, since: o.Now()},
+		times:     newSchedule(o.times(), o.Now()),
 		keys:      make(map[int]*key),
 		withdrawn: new(key),
 	}, nil
@@ -140,14 +139,15 @@ func (o Options) check() error {
 	if o.MaxAge < time.Second || o.MaxAge%time.Second != 0 {
 		bad("max-age %v is not a positive number of whole seconds", o.MaxAge)
 	}
-	if o.Overlap < o.Lifetime {
-		bad("overlap %v is shorter than the lifetime %v of a token", o.Overlap, o.Lifetime)
+	overlap := o.overlap()
+	if overlap < o.Lifetime {
+		bad("overlap %v is shorter than the lifetime %v of a token", overlap, o.Lifetime)
 	}
 	if o.RotateEvery != 0 && o.RotateEvery < o.MaxAge {
 		bad("rotation every %v is more frequent than caches refetch, every %v", o.RotateEvery, o.MaxAge)
 	}
-	if o.RotateEvery > 0 && o.Overlap/o.RotateEvery > maxPublished {
-		bad("rotation every %v with an overlap of %v leaves more than %d keys published", o.RotateEvery, o.Overlap, maxPublished)
+	if o.RotateEvery > 0 && overlap/o.RotateEvery > maxPublished {
+		bad("rotation every %v with an overlap of %v leaves more than %d keys published", o.RotateEvery, overlap, maxPublished)
 	}
 	return errors.Join(errs...)
 }
@@ -158,26 +158,6 @@ func withDefault[T comparable](v, def T) T {
 		return def
 	}
 	return v
-}
-
-// TooSoonError is the error of a rotation that would break verifiers: some may
-// hold a cached document that lacks the key which would begin to sign.
-type TooSoonError struct {
-	At time.Time // From when on, by the provider's clock, rotation is possible.
-}
-
-func (e *TooSoonError) Error() string {
-	return "keys: too soon to rotate: caches may lack the next key until " + e.At.UTC().Format(time.RFC3339)
-}
-
-// Rotate makes the next key the current one, at once, and publishes another
-// next key. The previous key stays published until its overlap ends. The first
-// rotation is always possible; a later one not before MaxAge after the one
-// before it, and the error is then a [*TooSoonError].
-func (s *Set) Rotate() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.times.rotate(s.opts.Now())
 }
 
 // Warm makes the current and the next key in the caller's goroutine, if they
@@ -233,6 +213,7 @@ func (s *Set) Keys() ([]Key, error) {
 
 // view is what holds at one moment of the provider's clock.
 type view struct {
+	times
 	now           time.Time
 	age           time.Duration // Of the key documents.
 	current, next *key
@@ -254,11 +235,19 @@ func (v view) published() []published {
 }
 
 // view brings the set up to the provider's clock and says what holds now.
-func (s *Set) view() view {
+func (s *Set) view() view { return s.viewFor((*schedule).advance) }
+
+// signing is view for one who signs with the current key.
+func (s *Set) signing() view { return s.viewFor((*schedule).sign) }
+
+// serving is view for one who publishes a document that may be cached.
+func (s *Set) serving() view { return s.viewFor((*schedule).serve) }
+
+func (s *Set) viewFor(use func(*schedule, time.Time)) view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.opts.Now()
-	s.times.advance(now)
+	use(&s.times, now)
 	keep := make(map[int]*key)
 	get := func(number int) *key {
 		if s.keys[number] == nil {
@@ -267,7 +256,7 @@ func (s *Set) view() view {
 		keep[number] = s.keys[number]
 		return keep[number]
 	}
-	v := view{now: now, age: s.times.age(now), current: get(s.times.current), next: get(s.times.current + 1)}
+	v := view{times: s.times.times, now: now, age: s.times.age(now), current: get(s.times.current), next: get(s.times.current + 1)}
 	for i := len(s.times.retired) - 1; i >= 0; i-- {
 		v.retired = append(v.retired, get(s.times.retired[i].number))
 	}

@@ -55,13 +55,13 @@ func (s *Set) Handler() http.Handler {
 			s.serveTokenInfo(w, r)
 			return
 		}
-		view := s.view()
+		view := s.serving()
 		body, err := document(view)
 		if err != nil {
 			http.Error(w, "making keys", http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d, must-revalidate, no-transform", s.opts.MaxAge/time.Second))
+		w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d, must-revalidate, no-transform", view.maxAge/time.Second))
 		w.Header().Set("Age", strconv.Itoa(int(view.age/time.Second)))
 		writeJSON(w, http.StatusOK, body)
 	})

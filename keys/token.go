@@ -81,7 +81,7 @@ func (s *Set) Token(c Claims) (string, error) {
 	if c.Audience == "" {
 		return "", errors.New("making token: no audience")
 	}
-	now := s.view()
+	now := s.signing()
 	c = s.complete(now, c)
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *Set) complete(v view, c Claims) Claims {
 		c.IssuedAt = v.now.Add(-backdate)
 	}
 	if c.Expiry.IsZero() {
-		c.Expiry = c.IssuedAt.Add(s.opts.Lifetime)
+		c.Expiry = c.IssuedAt.Add(v.lifetime)
 	}
 	return c
 }
