@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"time"
 )
 
 // Signing is how a forged token is signed.
@@ -28,6 +29,11 @@ const (
 	SignTruncated Signing = "truncated" // With the key that signs, the last 16 octets of the signature being cut off.
 )
 
+// Signings returns all of them.
+func Signings() []Signing {
+	return []Signing{SignCurrent, SignStranger, SignWithdrawn, SignHMAC, SignNone, SignBroken, SignTruncated}
+}
+
 // Forgery is a token that differs from the one that Token would make.
 type Forgery struct {
 	// Header and Claims are set on top of the members that the token would
@@ -35,6 +41,8 @@ type Forgery struct {
 	// alg and kid follow from Signing unless they are set here.
 	Header, Claims map[string]any
 	Signing        Signing
+	// Lifetime is exp less iat for claims that lack exp; zero is the set's.
+	Lifetime time.Duration
 	// EmbedKey puts the key that signs into the header, as jwk (RFC 7515
 	// 4.1.3); EmbedChain its certificate, as x5c (4.1.6).
 	EmbedKey, EmbedChain bool
@@ -46,6 +54,9 @@ type Forgery struct {
 // missing from c if the forgery names it or removes it.
 func (s *Set) Forge(c Claims, f Forgery) (string, error) {
 	view := s.signing()
+	if f.Lifetime != 0 {
+		view.lifetime = f.Lifetime
+	}
 	payload, err := s.forgedClaims(view, c, f.Claims)
 	if err != nil {
 		return "", fmt.Errorf("forging token: %w", err)

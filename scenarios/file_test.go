@@ -294,7 +294,7 @@ func TestUsage(t *testing.T) {
 		"inbound":  "inbound observe|enforce [proxy-from=CIDR[,CIDR]...] [tls=optional|required] [allow-from=CIDR[,CIDR]...]",
 		"endpoint": "endpoint URL [status=STATUS[,STATUS]...] [body=TEXT] [header=NAME:VALUE]... [fail=timeout|reset|tls] [trusts=DOMAIN]",
 		"expect":   "expect PATH [not] exists|==|!=|contains|matches [VALUE]",
-		"rotate":   "rotate",
+		"rotate":   "rotate [withdraw=yes|no]",
 	}
 	for name, usage := range want {
 		v, ok := findVerb(Verbs(), name)

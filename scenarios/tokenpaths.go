@@ -29,9 +29,10 @@ func (r *Runner) tokenPaths(p *paths, token string) {
 			}
 		}
 	}
-	if _, err := r.p.Keys().Verify(token, keys.VerifyOptions{Audience: audience}); err != nil {
+	if e := r.p.Keys().Examine(token, keys.VerifyOptions{Audience: audience}); !e.Verified {
 		p.add("token.verified", "no")
-		p.add("token.problem", err.Error())
+		p.add("token.reason", e.Reason)
+		p.add("token.problem", e.Err().Error())
 		return
 	}
 	p.add("token.verified", "yes")

@@ -260,7 +260,9 @@ func timeVerbs() []Verb {
 		},
 		{
 			Name: "rotate", Group: GroupTime,
-			Doc:     "Makes the provider sign with a new key.",
+			Keys: []Param{{Key: "withdraw", Values: []string{"yes", "no"}}},
+			Doc: "Makes the provider sign with its next key. The one before stays published for a while, and until then rotates no second time; " +
+				"with withdraw=yes, as when keys have become known to others, none that has signed before stays, and it is never too soon.",
 			Example: "rotate",
 		},
 	}

@@ -43,6 +43,10 @@ func (r *Runner) Step(ctx context.Context, s Step) error {
 		}
 		return r.p.Advance(ctx, d)
 	case "rotate":
+		if withdraw, _ := s.Get("withdraw"); withdraw == "yes" {
+			r.p.Keys().Withdraw()
+			return nil
+		}
 		return r.p.Keys().Rotate()
 	case "expect":
 		return r.expect(ctx, s)

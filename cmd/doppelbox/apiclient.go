@@ -12,7 +12,7 @@ import (
 
 // apiFlag says which running provider a command speaks with.
 type apiFlag struct {
-	API string `name:"api" default:"http://127.0.0.1:8025" placeholder:"URL" help:"The control API of the running provider. Default http://127.0.0.1:8025."`
+	API string `name:"api" env:"DOPPELBOX_API" default:"http://127.0.0.1:8025" placeholder:"URL" help:"The control API of the running provider. Default http://127.0.0.1:8025."`
 }
 
 // maxAnswer bounds what is read of an answer of the API.
@@ -41,6 +41,22 @@ func (f apiFlag) call(ctx context.Context, method, path string, body string) ([]
 		return nil, usagef("reading the answer of %s: %w", f.base(), err)
 	}
 	return data, nil
+}
+
+// ask asks the API in JSON, and reads its answer.
+func (f apiFlag) ask(ctx context.Context, path string, question, answer any) error {
+	body, err := json.Marshal(question)
+	if err != nil {
+		return usageError{err}
+	}
+	data, err := f.call(ctx, http.MethodPost, path, string(body))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, answer); err != nil {
+		return usagef("reading the answer of %s: %w", f.base(), err)
+	}
+	return nil
 }
 
 func (f apiFlag) base() string {

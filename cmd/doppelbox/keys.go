@@ -21,6 +21,8 @@ type keysCommand struct {
 	List   keysList   `cmd:"" default:"withargs" help:"List the published keys."`
 	Rotate keysRotate `cmd:"" help:"Make the provider sign with its next key."`
 	Export keysExport `cmd:"" help:"Print a published form of the keys, or the authority."`
+	Token  keysToken  `cmd:"" help:"Print a bearer token, good or forged."`
+	Verify keysVerify `cmd:"" help:"Verify a bearer token, and say why not."`
 }
 
 type keysList struct {
@@ -50,12 +52,17 @@ func (c *keysList) Run(ctx context.Context, s streams) error {
 
 type keysRotate struct {
 	apiFlag
-	JSON bool `name:"json" help:"Print the keys as JSON, with the certificates."`
+	Withdraw bool `help:"Publish no key any more that has signed, as when keys have become known to others. It is never too soon for that."`
+	JSON     bool `name:"json" help:"Print the keys as JSON, with the certificates."`
 }
 
 // Run rotates the keys.
 func (c *keysRotate) Run(ctx context.Context, s streams) error {
-	if _, err := c.call(ctx, http.MethodPost, "/api/v1/steps", "rotate\n"); err != nil {
+	step := "rotate\n"
+	if c.Withdraw {
+		step = "rotate withdraw=yes\n"
+	}
+	if _, err := c.call(ctx, http.MethodPost, "/api/v1/steps", step); err != nil {
 		return err
 	}
 	return (&keysList{apiFlag: c.apiFlag, JSON: c.JSON}).Run(ctx, s)

@@ -41,6 +41,8 @@ const (
 //	GET  /api/v1/reports               DMARC and TLS reports; for=DOMAIN, form=google|rfc9990|both, day=YYYY-MM-DD
 //	GET  /api/v1/accesses              the sessions of mail programs
 //	GET  /api/v1/keys                  the published keys
+//	POST /api/v1/tokens                a token: {"audience": URL, "persona", "provider", "claims": {}, "header": {}, "signing", "ttl", "iat", "exp", ...}
+//	POST /api/v1/tokens/verify         what is wrong with a token, or nothing: {"token", "audience", "at", "provider"}
 //	GET  /api/v1/ca.pem                the authority to trust
 //
 // A request must name a host of this machine, and a browser's must come from
@@ -58,6 +60,8 @@ func Handler(p *provider.Provider) http.Handler {
 	mux.HandleFunc("GET /api/v1/reports", a.reports)
 	mux.HandleFunc("GET /api/v1/accesses", a.accesses)
 	mux.HandleFunc("GET /api/v1/keys", a.keys)
+	mux.HandleFunc("POST /api/v1/tokens", a.makeToken)
+	mux.HandleFunc("POST /api/v1/tokens/verify", a.verifyToken)
 	mux.HandleFunc("GET /api/v1/ca.pem", a.ca)
 	return onlyLocal(http.NewCrossOriginProtection().Handler(mux))
 }
