@@ -88,10 +88,8 @@ func (c *keysVerify) token(s streams) (string, error) {
 // askProvider lets the running provider verify the token.
 func (c *keysVerify) askProvider(ctx context.Context, token string) (keys.Examination, error) {
 	var e keys.Examination
-	for flag, set := range map[string]bool{"--alg": c.Alg != nil, "--iss": c.Iss != "", "--azp": c.Azp != "", "--foreign": c.Foreign, "--jws": c.JWS} {
-		if set {
-			return e, usagef("%s goes with --keys: the provider knows its own", flag)
-		}
+	if c.Alg != nil || c.Iss != "" || c.Azp != "" || c.Foreign || c.JWS {
+		return e, usagef("--alg, --iss, --azp, --foreign and --jws go with --keys: the provider knows its own")
 	}
 	err := c.ask(ctx, "/api/v1/tokens/verify", map[string]any{"token": token, "audience": c.Aud, "at": c.At, "provider": c.Provider}, &e)
 	return e, err
