@@ -41,7 +41,8 @@ type Forgery struct {
 	// alg and kid follow from Signing unless they are set here.
 	Header, Claims map[string]any
 	Signing        Signing
-	// Lifetime is exp less iat for claims that lack exp; zero is the set's.
+	// Lifetime is exp less iat for claims that lack exp; zero is the set's. A
+	// token that outlives the overlap outlives its key.
 	Lifetime time.Duration
 	// EmbedKey puts the key that signs into the header, as jwk (RFC 7515
 	// 4.1.3); EmbedChain its certificate, as x5c (4.1.6).

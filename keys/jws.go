@@ -40,6 +40,9 @@ func Algorithms() []string {
 	return list
 }
 
+// joseSays is how go-jose begins its errors.
+const joseSays = "go-jose/go-jose: "
+
 // jws is a token as far as it could be read.
 type jws struct {
 	head    []byte // The header as it stands in the token.
@@ -118,7 +121,7 @@ func takeApart(token string) (j *jws, reason, detail string) {
 	}
 	j.input = parts[0] + "." + parts[1]
 	if j.parsed, err = jose.ParseSignedCompact(token, algorithms[:]); err != nil {
-		return j, "header-malformed", "the header " + err.Error()
+		return j, "header-malformed", "the header cannot be read: " + strings.TrimPrefix(err.Error(), joseSays)
 	}
 	return j, "", ""
 }
@@ -183,14 +186,18 @@ func (x *examiner) signature(j *jws, fit []trusted) {
 		x.fail("signature", "signature-missing", ErrSignature, "it is empty")
 		return
 	}
-	var err error
+	octets := len(j.parsed.Signatures[0].Signature)
 	for _, k := range fit {
-		if err = j.verify(k); err == nil {
-			x.pass("signature", "%d octets", len(j.parsed.Signatures[0].Signature))
+		if j.verify(k) == nil {
+			x.pass("signature", "%d octets", octets)
 			return
 		}
 	}
-	x.fail("signature", "signature-wrong", ErrSignature, "%d octets, %s", len(j.parsed.Signatures[0].Signature), err)
+	why := "not by this key over these two parts"
+	if public, ok := fit[0].public.(*rsa.PublicKey); ok && len(fit) == 1 && public.Size() != octets {
+		why = fmt.Sprintf("this key makes %d", public.Size())
+	}
+	x.fail("signature", "signature-wrong", ErrSignature, "%d octets, %s", octets, why)
 }
 
 // verify verifies the signature with a key that fits its algorithm.

@@ -227,7 +227,7 @@ func parseJWK(raw json.RawMessage) trusted {
 	}
 	var key jose.JSONWebKey
 	if err := key.UnmarshalJSON(raw); err != nil {
-		k.unusable = strings.TrimPrefix(err.Error(), "go-jose/go-jose: ")
+		k.unusable = strings.TrimPrefix(err.Error(), joseSays)
 		return k
 	}
 	if k.public = key.Key; !key.IsPublic() {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,4 +208,40 @@ func TestKeysSayWhatTheyAreFor(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, e.Reason, tt.want)
 		}
 	}
+}
+
+// FuzzParseKeys holds that there are keys or an error, never more keys than the
+// limit, and none that is used without having been looked at.
+func FuzzParseKeys(f *testing.F) {
+	s, _ := newSet(f, Options{})
+	m, err := s.view().current.material()
+	if err != nil {
+		f.Fatal(err)
+	}
+	jwk, err := json.Marshal(publicJWK(m))
+	if err != nil {
+		f.Fatal(err)
+	}
+	certificates, err := json.Marshal(map[string]string{m.id: m.certificate})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		string(jwk), `{"keys":[` + string(jwk) + `]}`, string(certificates), m.certificate, "", "{}", `{"keys":[{}]}`,
+		`{"kty":"oct","k":"AAAA","key_ops":["verify"]}`, `{"kty":"EC","crv":"P-256","x":"","y":""}`, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		k, err := ParseKeys(file)
+		if (err == nil) != (k.Len() > 0) || k.Len() > maxKeys {
+			t.Fatalf("%d keys, %v", k.Len(), err)
+		}
+		for _, key := range k.keys {
+			fits := slices.ContainsFunc(Algorithms(), func(alg string) bool { reason, _ := key.refuses(alg); return reason == "" })
+			if fits && (key.unusable != "" || unusable(key.public) != "") {
+				t.Fatalf("a key that is unusable fits: %s", unusable(key.public))
+			}
+		}
+	})
 }

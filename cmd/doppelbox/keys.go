@@ -63,6 +63,9 @@ func (c *keysRotate) Run(ctx context.Context, s streams) error {
 		step = "rotate withdraw=yes\n"
 	}
 	if _, err := c.call(ctx, http.MethodPost, "/api/v1/steps", step); err != nil {
+		if strings.Contains(err.Error(), "too soon to rotate") {
+			return hinted{err, "in an emergency, doppelbox keys rotate --withdraw does not wait"}
+		}
 		return err
 	}
 	return (&keysList{apiFlag: c.apiFlag, JSON: c.JSON}).Run(ctx, s)

@@ -32,6 +32,9 @@ func (c *keysToken) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	if _, given := claims["aud"]; c.Aud == "" && !given {
+		return usagef("--aud is missing: the sender's domain as URL, such as --aud https://shop.example")
+	}
 	question := map[string]any{
 		"audience": c.Aud, "persona": c.Persona, "provider": c.Provider, "claims": claims, "header": header,
 		"signing": c.Sign, "ttl": c.TTL, "iat": c.Iat, "exp": c.Exp,

@@ -26,7 +26,7 @@ Content-Type: text/html
 `
 
 // newAPI returns the API of a provider with one account.
-func newAPI(t *testing.T) http.Handler {
+func newAPI(t testing.TB) http.Handler {
 	t.Helper()
 	p, err := provider.New(provider.Options{Clock: provider.StandingClock(time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC))})
 	if err != nil {

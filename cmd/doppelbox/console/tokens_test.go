@@ -105,3 +105,20 @@ func TestTokensNameTheMistake(t *testing.T) {
 		t.Errorf("a page of another site gets a token: %d", w.Code)
 	}
 }
+
+// FuzzTokens holds that whatever is sent is answered in JSON, and that nothing
+// that is sent is a fault of ours.
+func FuzzTokens(f *testing.F) {
+	h := newAPI(f)
+	for _, seed := range []string{"", "{}", `{"audience":"x","claims":{"a":[1e999]},"iat":"-1m"}`, `{"token":"e30.e30.","at":"1s"}`, `{"token":"x","claims":null}`, "[[["} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, path := range []string{"tokens", "tokens/verify"} {
+			w := do(t, h, request{method: http.MethodPost, path: path, body: body})
+			if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
+				t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+			}
+		}
+	})
+}
