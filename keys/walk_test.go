@@ -109,12 +109,7 @@ func TestWalkRotations(t *testing.T) {
 		350: {},
 	}
 	verifiers := newVerifiers()
-	type old struct {
-		token string
-		made  time.Time
-		ends  time.Time // Its expiry.
-	}
-	var live []old
+	var live []made
 	ends := map[string]time.Time{} // When keys are withdrawn, by id.
 	var doc document
 	before := current(t, s)
@@ -138,41 +133,52 @@ func TestWalkRotations(t *testing.T) {
 			before = id
 			rotations++
 		}
-		for _, k := range keysOf(t, s) {
-			if end, ok := ends[k.ID]; ok && !now.Before(end) {
-				t.Fatalf("second %d: key %s is published at the end of its overlap", second, k.ID)
-			}
-		}
-		for id, end := range ends {
-			if now.Before(end) && !slices.ContainsFunc(keysOf(t, s), func(k Key) bool { return k.ID == id }) {
-				t.Fatalf("second %d: key %s is withdrawn %s before the end of its overlap", second, id, end.Sub(now))
-			}
-		}
+		lookForEnds(t, s, now, ends)
 		if second%2 == 0 {
-			token := mint(t, s)
-			live = append(live, old{token, now, now.Add(withDefault(timing.Lifetime, 20*seconds) - backdate)})
+			live = append(live, made{mint(t, s), now, now.Add(withDefault(timing.Lifetime, 20*seconds) - backdate)})
 		}
-		for i, k := range live {
-			if i > 0 && i < len(live)-1 {
-				continue // The oldest and the newest are enough.
-			}
-			want := ""
-			if !now.Before(k.ends) {
-				want = "expired"
-			}
-			for _, v := range verifiers {
-				if got := v.verify(t, s, k.token, now); got != want {
-					t.Fatalf("second %d: the verifier %s finds %q in a token made %s ago, want %q", second, v.name, got, now.Sub(k.made), want)
-				}
-			}
+		// The oldest and the newest are enough.
+		for _, k := range []made{live[0], live[len(live)-1]} {
+			k.look(t, s, now, verifiers)
 		}
-		live = slices.DeleteFunc(live, func(k old) bool { return !now.Before(k.ends) })
+		live = slices.DeleteFunc(live, func(k made) bool { return !now.Before(k.ends) })
 		c.advance(time.Second)
 	}
-	// 25 s apart up to 200, but for the commands; then not before the document
-	// of 199 s has expired, and every 7 s; and so on.
 	if rotations < 20 {
 		t.Errorf("%d rotations", rotations)
+	}
+}
+
+// made is a token, when it was made and when it expires.
+type made struct {
+	token    string
+	at, ends time.Time
+}
+
+// look holds that every verifier accepts a token until it expires.
+func (k made) look(t *testing.T, s *Set, now time.Time, verifiers []*verifier) {
+	t.Helper()
+	want := ""
+	if !now.Before(k.ends) {
+		want = "expired"
+	}
+	for _, v := range verifiers {
+		if got := v.verify(t, s, k.token, now); got != want {
+			t.Fatalf("%s: the verifier %s finds %q in a token made %s ago, want %q", stamp(now), v.name, got, now.Sub(k.at), want)
+		}
+	}
+}
+
+// lookForEnds holds that keys that sign no more are published until their end,
+// and not from then on.
+func lookForEnds(t *testing.T, s *Set, now time.Time, ends map[string]time.Time) {
+	t.Helper()
+	list := keysOf(t, s)
+	for id, end := range ends {
+		published := slices.ContainsFunc(list, func(k Key) bool { return k.ID == id })
+		if published != now.Before(end) {
+			t.Fatalf("%s: key %s is published: %v; its overlap ends at %s", stamp(now), id, published, stamp(end))
+		}
 	}
 }
 
