@@ -193,6 +193,8 @@ type Key struct {
 	// rests on the strength of the digest.
 	ID    string   `json:"kid"`
 	State KeyState `json:"state"`
+	// Until is when a retired key is withdrawn, by the provider's clock.
+	Until time.Time `json:"until,omitzero"`
 	// Certificate is the self-signed X.509 certificate of the key in PEM.
 	Certificate string `json:"certificate"`
 }
@@ -206,7 +208,7 @@ func (s *Set) Keys() ([]Key, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Key{ID: m.id, State: p.state, Certificate: m.certificate})
+		list = append(list, Key{ID: m.id, State: p.state, Until: p.until, Certificate: m.certificate})
 	}
 	return list, nil
 }
@@ -217,21 +219,18 @@ type view struct {
 	now           time.Time
 	age           time.Duration // Of the key documents.
 	current, next *key
-	retired       []*key // The latest first.
+	retired       []published // The latest first.
 	withdrawn     *key
 }
 
 type published struct {
 	key   *key
 	state KeyState
+	until time.Time // Of a retired one: when it is withdrawn.
 }
 
 func (v view) published() []published {
-	list := []published{{v.current, KeyCurrent}, {v.next, KeyNext}}
-	for _, k := range v.retired {
-		list = append(list, published{k, KeyRetired})
-	}
-	return list
+	return append([]published{{key: v.current, state: KeyCurrent}, {key: v.next, state: KeyNext}}, v.retired...)
 }
 
 // view brings the set up to the provider's clock and says what holds now.
@@ -258,7 +257,8 @@ func (s *Set) viewFor(use func(*schedule, time.Time)) view {
 	}
 	v := view{times: s.times.times, now: now, age: s.times.age(now), current: get(s.times.current), next: get(s.times.current + 1)}
 	for i := len(s.times.retired) - 1; i >= 0; i-- {
-		v.retired = append(v.retired, get(s.times.retired[i].number))
+		r := s.times.retired[i]
+		v.retired = append(v.retired, published{get(r.number), KeyRetired, r.until})
 	}
 	for _, number := range slices.Sorted(maps.Keys(s.keys)) {
 		if k := s.keys[number]; keep[number] == nil && k.knownID() != "" {

@@ -221,3 +221,35 @@ func BenchmarkSign(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkVerify stands beside BenchmarkCheck, the bare RSA verification.
+func BenchmarkVerify(b *testing.B) {
+	s, _ := newSet(b, Options{})
+	token, err := s.Token(Claims{Audience: audience})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Verify(token, VerifyOptions{Audience: audience}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	s, _ := newSet(b, Options{})
+	m, err := s.view().current.material()
+	if err != nil {
+		b.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("payload"))
+	signature, err := rsa.SignPKCS1v15(nil, m.private, crypto.SHA256, digest[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := rsa.VerifyPKCS1v15(&m.private.PublicKey, crypto.SHA256, digest[:], signature); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // TrustedKeys are the keys with which tokens are verified. The zero value has
@@ -31,6 +32,7 @@ type trusted struct {
 	public   any
 	unusable string // Why it verifies nothing.
 	state    KeyState
+	until    time.Time
 }
 
 // Len returns the number of keys.
@@ -44,7 +46,7 @@ func (v view) trusted() TrustedKeys {
 	k := TrustedKeys{named: true, withdrawn: v.withdrawn.knownID()}
 	for _, p := range v.published() {
 		if m := p.key.made.Load(); m != nil {
-			k.keys = append(k.keys, trusted{id: m.id, algorithm: "RS256", public: &m.private.PublicKey, state: p.state})
+			k.keys = append(k.keys, trusted{id: m.id, algorithm: "RS256", public: &m.private.PublicKey, state: p.state, until: p.until})
 		}
 	}
 	return k
@@ -71,6 +73,8 @@ func (x *examiner) key(j *jws) []trusted {
 		}
 	}
 	switch {
+	case len(fit) == 1 && !fit[0].until.IsZero():
+		x.pass("key", "%s, %s until %s", quoted(fit[0].id), fit[0].state, stamp(fit[0].until))
 	case len(fit) == 1 && fit[0].state != "":
 		x.pass("key", "%s, %s", quoted(fit[0].id), fit[0].state)
 	case len(fit) == 1:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
@@ -40,7 +41,7 @@ func (r *Runner) paths(ctx context.Context, made bool) ([]Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.add("clock", r.p.Clock().Now().Format("2006-01-02T15:04:05Z07:00"))
+	p.add("clock", r.p.Clock().Now().Format(time.RFC3339))
 	p.count("messages", len(inbox))
 	evicted, err := r.p.Store().Evicted(ctx, r.p.WorldName())
 	if err != nil {
@@ -78,6 +79,9 @@ func (r *Runner) paths(ctx context.Context, made bool) ([]Path, error) {
 		prefix := "key." + strconv.Itoa(i) + "."
 		p.add(prefix+"kid", key.ID)
 		p.add(prefix+"state", string(key.State))
+		if !key.Until.IsZero() {
+			p.add(prefix+"until", key.Until.UTC().Format(time.RFC3339))
+		}
 	}
 	return p, nil
 }

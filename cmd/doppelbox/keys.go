@@ -45,7 +45,11 @@ func (c *keysList) Run(ctx context.Context, s streams) error {
 		return usagef("reading the list of keys: %w", err)
 	}
 	for _, k := range list {
-		fmt.Fprintf(s.out, "%s %s\n", policy.Printable(k.ID), policy.Printable(string(k.State)))
+		fmt.Fprintf(s.out, "%s %s", policy.Printable(k.ID), policy.Printable(string(k.State)))
+		if !k.Until.IsZero() {
+			fmt.Fprintf(s.out, " until %s", k.Until.UTC().Format(time.RFC3339))
+		}
+		fmt.Fprintln(s.out)
 	}
 	return nil
 }
