@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,7 +68,7 @@ func (c *keysRotate) Run(ctx context.Context, s streams) error {
 		step = "rotate withdraw=yes\n"
 	}
 	if _, err := c.call(ctx, http.MethodPost, "/api/v1/steps", step); err != nil {
-		if strings.Contains(err.Error(), "too soon to rotate") {
+		if refused, ok := errors.AsType[*statusError](err); ok && refused.status == http.StatusConflict {
 			return hinted{err, "in an emergency, doppelbox keys rotate --withdraw does not wait"}
 		}
 		return err
@@ -78,7 +79,7 @@ func (c *keysRotate) Run(ctx context.Context, s streams) error {
 type keysExport struct {
 	apiFlag
 	Form string `enum:"certs,jwks,discovery,ca" default:"jwks" help:"certs (X.509 map), jwks (JWK set), discovery, or ca (the authority, PEM)."`
-	From string `placeholder:"URL" help:"Where the certificates are published; default https://127.0.0.1:8443."`
+	From string `env:"DOPPELBOX_CERTS" placeholder:"URL" help:"Where the certificates are published; default https://127.0.0.1:8443."`
 	Out  string `short:"o" placeholder:"FILE" help:"Write to a file."`
 }
 
@@ -110,11 +111,12 @@ func (c *keysExport) fetch(ctx context.Context, ca []byte) ([]byte, error) {
 		return nil, usagef("the provider's authority cannot be read")
 	}
 	path := map[string]string{"certs": keys.PathCertificates, "jwks": keys.PathJWKS, "discovery": keys.PathDiscovery}[c.Form]
-	base := c.From
+	// Under exec it is the address of one of the forms.
+	base := strings.TrimSuffix(strings.TrimSuffix(c.From, keys.PathCertificates), "/")
 	if base == "" {
 		base = "https://127.0.0.1:8443"
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 	if err != nil {
 		return nil, usageError{err}
 	}

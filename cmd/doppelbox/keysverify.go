@@ -19,7 +19,7 @@ type keysVerify struct {
 	apiFlag
 	Token    []string `arg:"" optional:"" help:"The token, also with \"Bearer\" before it; - or none reads standard input."`
 	Aud      string   `placeholder:"URL" help:"What the audience must be. Without it, any is good."`
-	At       string   `placeholder:"TIME" help:"Verify as of then: RFC 3339, or from now, as in --at=-10m. Default now, by the provider's clock."`
+	At       string   `placeholder:"TIME" help:"Verify as of then: RFC 3339, or from now, as in --at=-10m. Default now, by the provider's clock. The keys are those of now."`
 	Provider string   `placeholder:"DOMAIN" help:"The provider, where a world has several. Default the first."`
 	Keys     string   `placeholder:"FILE" help:"Ask no provider, and verify with the keys of a file: a JWK, a JWK set, PEM by key id in JSON, or PEM."`
 	Alg      []string `placeholder:"ALG" help:"With --keys: the algorithms that are permitted. Default RS256."`
