@@ -36,6 +36,7 @@ lint:
 	go vet ./... ./testdata/conformance
 	go vet -tags peers,bench ./cmd/doppelbox
 	go run $(STATICCHECK) ./... ./testdata/conformance
+	cd testdata/peers/goverify && go vet ./... && go run $(STATICCHECK) ./...
 	go test ./cmd/doppelbox -run 'TestImports|TestCalls|TestPackage|TestTopLevel'
 	@if go run $(GOVULNCHECK) ./... >.bin/govulncheck 2>&1; then echo "govulncheck: nothing known"; \
 	elif grep -qE 'no such host|connection refused|dial tcp|Forbidden|proxyconnect|fetching vulnerabilities' .bin/govulncheck; then echo "govulncheck: skipped, its database cannot be reached"; \
