@@ -97,18 +97,6 @@ func (s *served) steps(t *testing.T, lines ...string) {
 	s.call(t, "POST", "steps", strings.Join(lines, "\n")+"\n")
 }
 
-// verifyTokens makes a service accept requests with the provider's token, by
-// the judgement of a library of Google's, and no others.
-func verifyTokens(service *peerService, s *served, v tokenVerifier) {
-	service.acceptIf(func(token string) error {
-		answers, err := v.verify(s.ctx, s, []tokenCase{{Token: token, Audience: audience}})
-		if err != nil {
-			return err
-		}
-		return answers[0].trusted()
-	})
-}
-
 // dovecot is a mail server elsewhere, with one mailbox for each user.
 type dovecot struct {
 	addr     netip.Addr

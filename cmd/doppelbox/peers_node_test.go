@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net"
 	"os"
@@ -18,7 +17,7 @@ import (
 
 // needNode installs a package of npm, of a given version, for this test only.
 // Without Node, or if nothing can be downloaded, the test is skipped, or fails
-// under CI=true. It returns what runs one of our scripts with the package.
+// under CI=true.
 func needNode(t *testing.T, pkg string) nodePackage {
 	t.Helper()
 	giveUp := t.Skipf
@@ -39,15 +38,26 @@ func needNode(t *testing.T, pkg string) nodePackage {
 	if out, err := install.CombinedOutput(); err != nil {
 		giveUp("npm install %s: %v\n%s", pkg, err, out)
 	}
-	return func(ctx context.Context, script string, env ...string) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, node, filepath.Join(peerData(t), script))
-		cmd.Env = append(append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules")), env...)
-		return cmd
-	}
+	return nodePackage{node, dir}
 }
 
-// nodePackage runs our scripts with a package of npm.
-type nodePackage func(ctx context.Context, script string, env ...string) *exec.Cmd
+// nodePackage is a package of npm, and who runs programs that require it.
+type nodePackage struct{ node, dir string }
+
+// program returns the command line of one of our scripts. It is put where the
+// package is: there Node finds that, as it does for everybody.
+func (p nodePackage) program(t *testing.T, script string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(peerData(t), script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(p.dir, script)
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return []string{p.node, path}
+}
 
 // needNodemailer is needNode for Nodemailer.
 func needNodemailer(t *testing.T) nodePackage {
@@ -70,7 +80,9 @@ func nodemail(t *testing.T, s *served, node nodePackage, job map[string]any) (an
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := node(s.ctx, "send.cjs", "NODE_EXTRA_CA_CERTS="+s.ca)
+	argv := node.program(t, "send.cjs")
+	cmd := exec.CommandContext(s.ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+s.ca)
 	cmd.Stdin = bytes.NewReader(data)
 	var sent struct {
 		Response string

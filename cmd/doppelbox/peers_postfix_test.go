@@ -137,13 +137,7 @@ func TestPeersPostfix(t *testing.T) {
 			key, record := peerKey(t)
 			service := startService(t)
 			s := startServed(t, peerWorld(service.addr, record), "--enforce", "--trust", service.ca)
-			service.acceptIf(func(token string) error {
-				answers, err := verifier.verify(s.ctx, s, []tokenCase{{Token: token, Audience: audience}})
-				if err != nil {
-					return err
-				}
-				return answers[0].trusted()
-			})
+			verifyTokens(service, s, verifier)
 			p := startPostfix(t, s, key, tt.level)
 
 			if line := p.send(t, peerEnvelope, peerAccount, peerMail()); !strings.Contains(line, "status=sent (250 2.0.0 OK ") {

@@ -53,6 +53,14 @@ type peerProcess struct {
 // processes that it started; what it wrote is shown if the test failed.
 func startPeer(t *testing.T, path string, args ...string) *peerProcess {
 	t.Helper()
+	p := newPeer(t, path, args...)
+	p.start(t)
+	return p
+}
+
+// newPeer is a server that is still to be started.
+func newPeer(t *testing.T, path string, args ...string) *peerProcess {
+	t.Helper()
 	ctx := peerContext(t)
 	p := &peerProcess{name: filepath.Base(path), ctx: ctx, over: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, path, args...)
@@ -62,6 +70,11 @@ func startPeer(t *testing.T, path string, args ...string) *peerProcess {
 	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM) }
 	p.cmd.WaitDelay = 20 * time.Second
 	p.cmd.Stdout, p.cmd.Stderr = &peerOutput{to: p}, &peerOutput{to: p}
+	return p
+}
+
+func (p *peerProcess) start(t *testing.T) {
+	t.Helper()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +91,6 @@ func startPeer(t *testing.T, path string, args ...string) *peerProcess {
 			t.Logf("%s ended with %s, having written:\n%s", p.name, p.cmd.ProcessState, p.text())
 		}
 	})
-	return p
 }
 
 // peerOutput hands what is written to it to a process, line by line.
@@ -170,19 +182,8 @@ type served struct {
 // startServed serves a world with the built binary.
 func startServed(t *testing.T, world string, flags ...string) *served {
 	t.Helper()
-	binary, err := filepath.Abs("../../.bin/doppelbox")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("%v: make build makes it", err)
-	}
-	file := filepath.Join(t.TempDir(), "world.txt")
-	if err := os.WriteFile(file, []byte(world), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := append([]string{"serve", file, "--json", "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--proxy=127.0.0.1:0"}, flags...)
-	s := &served{peerProcess: startPeer(t, binary, args...)}
+	args := append([]string{"serve", worldFile(t, world), "--json", "--smtp=127.0.0.1:0", "--certs=127.0.0.1:0", "--api=127.0.0.1:0", "--proxy=127.0.0.1:0"}, flags...)
+	s := &served{peerProcess: startPeer(t, builtBinary(t), args...)}
 	s.event(t, "started", &s.addresses)
 	t.Cleanup(func() {
 		<-s.over
@@ -195,6 +196,29 @@ func startServed(t *testing.T, world string, flags ...string) *served {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// builtBinary is the path of the command.
+func builtBinary(t *testing.T) string {
+	t.Helper()
+	binary, err := filepath.Abs("../../.bin/doppelbox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("%v: make build makes it", err)
+	}
+	return binary
+}
+
+// worldFile is a file with a world.
+func worldFile(t *testing.T, world string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "world.txt")
+	if err := os.WriteFile(file, []byte(world), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // event waits for the next event of a kind and reads its data.

@@ -22,7 +22,8 @@ import (
 var update = flag.Bool("update", false, "write the generated parts of README anew")
 
 // TestReadme holds that what README shows is what is: the table of checks, the
-// scenario, a failure, an account, the Go test and the packages.
+// scenario, a failure, an account, the Go test, the verifiers of tokens and the
+// packages.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", "README.md")
@@ -32,13 +33,14 @@ func TestReadme(t *testing.T) {
 	}
 	text := string(data)
 	for name, want := range map[string]string{
-		"scenario": fenced("", readFileText(t, "../../scenarios/registered-and-signed-is-offered.txtar")),
-		"failure":  fenced("", failingReplay(t)),
-		"check":    fenced("", checkSample(t)),
-		"gotest":   fenced("go", readFileText(t, "../../scenarios/providertest/example_test.go")),
-		"checks":   checkTable(),
-		"patterns": patternTable(t),
-		"packages": packageTable(t),
+		"scenario":  fenced("", readFileText(t, "../../scenarios/registered-and-signed-is-offered.txtar")),
+		"failure":   fenced("", failingReplay(t)),
+		"check":     fenced("", checkSample(t)),
+		"gotest":    fenced("go", readFileText(t, "../../scenarios/providertest/example_test.go")),
+		"checks":    checkTable(),
+		"patterns":  patternTable(t),
+		"packages":  packageTable(t),
+		"verifiers": verifierTable(),
 	} {
 		begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
 		before, rest, ok := strings.Cut(text, begin)

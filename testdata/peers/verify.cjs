@@ -1,29 +1,25 @@
 // Asks google-auth-library about tokens, as a service written in JavaScript
-// would. Standard input and output are those of verify.py; the authority to
-// trust is in NODE_EXTRA_CA_CERTS.
+// would. What it reads and writes is what verify.py does.
 'use strict';
 
-const fs = require('node:fs');
+const readline = require('node:readline');
 const { OAuth2Client } = require('google-auth-library');
 
-async function main() {
-  const job = JSON.parse(fs.readFileSync(0, 'utf8'));
-  const client = new OAuth2Client({
-    endpoints: {
-      oauth2FederatedSignonPemCertsUrl: job.pem,
-      oauth2FederatedSignonJwkCertsUrl: job.jwk,
-    },
-  });
-  const answers = [];
-  for (const { token, audience } of job.cases) {
-    try {
-      const ticket = await client.verifyIdToken({ idToken: token, audience });
-      answers.push({ claims: ticket.getPayload() });
-    } catch (refusal) {
-      answers.push({ refused: refusal.message });
-    }
+const client = new OAuth2Client();
+
+async function verify({ token, audience }) {
+  try {
+    const ticket = await client.verifyIdToken({ idToken: token, audience });
+    return { claims: ticket.getPayload() };
+  } catch (refusal) {
+    return { refused: refusal.message };
   }
-  process.stdout.write(JSON.stringify(answers));
+}
+
+async function main() {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    process.stdout.write(JSON.stringify(await verify(JSON.parse(line))) + '\n');
+  }
 }
 
 main();
