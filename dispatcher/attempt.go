@@ -1,13 +1,7 @@
 package dispatcher
 
 import (
-	"context"
-	"crypto/x509"
-	"errors"
-	"io"
 	"log/slog"
-	"net"
-	"syscall"
 	"time"
 )
 
@@ -37,14 +31,18 @@ const (
 	ReasonToken          Reason = "token" // The token could not be made.
 	ReasonDNS            Reason = "dns"   // The host's addresses could not be found.
 	ReasonConnectRefused Reason = "connect-refused"
-	ReasonUnreachable    Reason = "unreachable" // No connection, for another reason.
-	ReasonTimeout        Reason = "timeout"     // The time limit ended before the response's header did.
-	ReasonReset          Reason = "reset"       // The server closed the connection before that.
-	ReasonTLSAuthority   Reason = "tls-unknown-authority"
-	ReasonTLSName        Reason = "tls-name"    // Certificate for another host.
-	ReasonTLSExpired     Reason = "tls-expired" // Certificate expired or not yet valid, by the machine's clock.
+	ReasonUnreachable    Reason = "unreachable"            // No connection, for another reason.
+	ReasonTimeout        Reason = "timeout"                // The time limit ended before the response's header did.
+	ReasonReset          Reason = "reset"                  // The server closed the connection before that.
+	ReasonTLSAuthority   Reason = "tls-unknown-authority"  // Certificate of an authority that is not trusted, or signed by itself.
+	ReasonTLSName        Reason = "tls-name"               // Certificate for another host.
+	ReasonTLSExpired     Reason = "tls-expired"            // Certificate expired or not yet valid, by the machine's clock.
+	ReasonTLSVersion     Reason = "tls-version"            // Server speaks only versions before TLS 1.2.
+	ReasonTLSCipher      Reason = "tls-cipher"             // Server gave up: no cipher or key exchange in common.
+	ReasonTLSClient      Reason = "tls-client-certificate" // Server demands a certificate of the client.
+	ReasonTLSNone        Reason = "tls-none"               // Server does not speak TLS on this port.
 	ReasonTLSOther       Reason = "tls-other"
-	ReasonBadResponse    Reason = "bad-response" // Answer is not HTTP/1.
+	ReasonBadResponse    Reason = "bad-response" // Answer is not HTTP as it was agreed, or beyond every measure.
 	ReasonStatus         Reason = "status"       // Answered, but not with 200.
 	ReasonCancelled      Reason = "cancelled"    // The dispatcher was stopped meanwhile.
 	ReasonLost           Reason = "lost"         // The answer was not waited for, on purpose (see [ThenHangUp]).
@@ -61,6 +59,12 @@ func (r Reason) withholds() bool {
 		return true
 	}
 	return false
+}
+
+// withheld tells whether nothing was allowed to be sent. A redirect to where
+// requests must not go is different: the first one was sent.
+func (a *Attempt) withheld() bool {
+	return a.Reason.withholds() && a.Status == 0 && len(a.Hops) == 0
 }
 
 // unanswered tells whether a reason means that no answer came.
@@ -80,8 +84,10 @@ type Attempt struct {
 	At        time.Time // The provider's clock when it began.
 	// Sent is the request as it went out, the bearer token included: whole,
 	// or as far as it was written. Empty if there was no connection.
-	Sent       []byte
-	Addr       string // What was connected to, or tried last; "in-process" for RouteConn.
+	Sent []byte
+	Addr string // What was connected to, or tried last; "in-process" for RouteConn.
+	// Tried are the addresses of the host that were tried before Addr, in order.
+	Tried      []Tried
 	TLSVersion string // Such as "TLS 1.3"; empty without a finished handshake.
 
 	Status        int    // Zero without an answer.
@@ -89,6 +95,10 @@ type Attempt struct {
 	Header        []Field
 	Body          []byte // Decoded from chunks; at most Options.MaxBody.
 	BodyTruncated bool   // There was, or should have been, more.
+
+	// Hops are the exchanges that led to a redirect which was followed, in order;
+	// what else is in the record is of the last one.
+	Hops []Hop
 
 	Took    time.Duration // In real time.
 	Outcome Outcome
@@ -101,6 +111,24 @@ type Attempt struct {
 	Due time.Time
 
 	bodyErr error // Why the body broke off.
+}
+
+// Tried is an address to which no connection could be made.
+type Tried struct {
+	Addr  string
+	Error string // Why not, for people.
+}
+
+// Hop is an exchange whose answer was a redirect that was followed.
+type Hop struct {
+	URL        string
+	Sent       []byte // As in [Attempt].
+	Addr       string
+	TLSVersion string
+	Status     int
+	Proto      string
+	Header     []Field
+	Location   string // The URL that came next, made absolute.
 }
 
 // LogValue has what a log may have of an attempt: no token, no body, and none
@@ -133,33 +161,3 @@ type fault struct {
 
 func (f *fault) Error() string { return f.err.Error() }
 func (f *fault) Unwrap() error { return f.err }
-
-// reasonOf returns the reason of an attempt's error. otherwise is for an error
-// that says nothing by itself; ctx is the attempt's.
-func reasonOf(ctx context.Context, err error, otherwise Reason) Reason {
-	var (
-		f         *fault
-		network   net.Error
-		authority x509.UnknownAuthorityError
-		name      x509.HostnameError
-		invalid   x509.CertificateInvalidError
-	)
-	switch {
-	case errors.As(err, &f):
-		return f.reason
-	case errors.As(err, &authority):
-		return ReasonTLSAuthority
-	case errors.As(err, &name):
-		return ReasonTLSName
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return ReasonTLSExpired
-	case ctx.Err() != nil, errors.As(err, &network) && network.Timeout():
-		return ReasonTimeout
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return ReasonConnectRefused
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
-		return ReasonReset
-	}
-	return otherwise
-}

@@ -2,10 +2,10 @@
 // nothing about mail: it is handed a request, sends it as it is written, and
 // records every attempt.
 //
-// It follows no redirects, keeps no cookies and no connections, and sends
-// nothing to a host that its [Guard] does not let it reach. It keeps no
-// requests that have ended: whoever wants their records takes them from the
-// callbacks. A request is delivered at least once, not exactly once: when an
+// It follows no redirects unless a request permits it, keeps no cookies and no
+// connections, and sends nothing to a host that its [Guard] does not let it
+// reach. It keeps no requests that have ended: whoever wants their records takes
+// them from the callbacks. A request is delivered at least once, not exactly once: when an
 // answer is lost and retries are on, the service sees it again, in an attempt
 // with another id.
 package dispatcher
@@ -272,7 +272,7 @@ func (d *Dispatcher) finish(e *entry, a Attempt) {
 	switch {
 	case a.Reason == "":
 		a.Outcome = OutcomeSucceeded
-	case a.Reason.withholds():
+	case a.withheld():
 		a.Outcome = OutcomeWithheld
 	case a.Reason == ReasonCancelled:
 		a.Outcome, a.Due = OutcomeRetrying, now

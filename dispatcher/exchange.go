@@ -1,9 +1,7 @@
 package dispatcher
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,65 +16,58 @@ func (d *Dispatcher) attempt(ctx context.Context, r *Request, n int) Attempt {
 		N:         n,
 		At:        d.opts.Now(),
 	}
-	// How long it took is about the network, which knows no provider's clock.
-	begin := time.Now()
-	limited, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
-	if err := d.exchange(limited, r, &a); err != nil {
-		a.Error = err.Error()
-		if ctx.Err() != nil && a.Status == 0 && !a.Reason.withholds() {
-			a.Reason = ReasonCancelled
-		}
-	}
-	a.Took = time.Since(begin)
+	d.timed(ctx, r.Timeout, &a, func(ctx context.Context) error { return d.follow(ctx, r, &a) })
 	return a
 }
 
-// exchange sends a request and reads the answer into the record. An error of
-// which the record has no reason is only a remark.
-func (d *Dispatcher) exchange(ctx context.Context, r *Request, a *Attempt) error {
-	fail := func(err error, otherwise Reason) error {
-		a.Reason = reasonOf(ctx, err, otherwise)
-		return err
+// errLimit is the end of an attempt's own time, and not of its caller's.
+var errLimit = errors.New("dispatcher: the time limit of the attempt has passed")
+
+// timed has an attempt made within a time, and records how it failed. An error
+// of which the record has no reason is only a remark.
+func (d *Dispatcher) timed(ctx context.Context, limit time.Duration, a *Attempt, do func(context.Context) error) {
+	// How long it took is about the network, which knows no provider's clock.
+	begin := time.Now()
+	limited, cancel := context.WithTimeoutCause(ctx, limit, errLimit)
+	defer cancel()
+	err := do(limited)
+	a.Took = time.Since(begin)
+	if err == nil {
+		return
 	}
-	t, err := parseTarget(r.URL)
+	a.Error = err.Error()
+	var f *fault
+	if errors.As(err, &f) {
+		a.Reason = f.reason
+	}
+}
+
+// exchange is one request to one URL, of an attempt that may need several.
+type exchange struct {
+	target target
+	way    way
+	method string
+	raw    []byte // As it is sent with HTTP/1.1.
+	open   opening
+}
+
+// run makes an exchange and records it. The error is a fault, or a remark on
+// an answer.
+func (d *Dispatcher) run(ctx context.Context, x *exchange, a *Attempt) error {
+	p := &progress{host: x.target.host, limit: x.open.limit, whole: len(x.raw)}
+	l, err := d.open(ctx, x, p, a)
 	if err != nil {
-		return fail(err, ReasonBadURL)
+		return p.trouble(ctx, err)
 	}
-	way, ok := d.opts.Guard.way(t.endpoint)
-	if !ok {
-		return fail(notRouted(t), "")
+	defer l.close()
+	defer interruptAtEnd(ctx, l.conn)()
+	if err := l.send(x.raw, p, a); err != nil {
+		return p.trouble(ctx, err)
 	}
-	var token string
-	if r.Token != nil {
-		if token, err = r.Token(ctx); err != nil {
-			return fail(&fault{ReasonToken, fmt.Errorf("making token: %w", err)}, "")
-		}
+	if err := d.receive(l, x.method, p, a); err != nil {
+		return p.trouble(ctx, err)
 	}
-	raw, err := r.wire(t, token)
-	if err != nil {
-		return fail(err, ReasonBadRequest)
-	}
-	conn, err := d.connect(ctx, way, a)
-	if err != nil {
-		return fail(err, ReasonUnreachable)
-	}
-	defer conn.Close()
-	defer interruptAtEnd(ctx, conn)()
-	secured, err := d.secure(conn, t.host, a)
-	if err != nil {
-		return fail(err, ReasonTLSOther)
-	}
-	if err := send(secured, raw, a); err != nil {
-		return fail(err, ReasonReset)
-	}
-	if err := d.receive(secured, r.Method, a); err != nil {
-		return fail(err, ReasonReset)
-	}
-	if !r.succeeds(a.Status) {
-		a.Reason = ReasonStatus
-	}
-	return brokenOff(a)
+	return p.brokenOff(ctx, a)
 }
 
 // notRouted is the error of a host that requests must not go to.
@@ -84,29 +75,10 @@ func notRouted(t target) error {
 	return &fault{ReasonHostNotRouted, fmt.Errorf("%s, port %d, is neither routed nor loopback nor allowed", t.host, t.port)}
 }
 
-// secure makes a TLS connection to the host of the URL.
-func (d *Dispatcher) secure(conn net.Conn, host string, a *Attempt) (*tls.Conn, error) {
-	secured := tls.Client(conn, d.tlsConfig(host))
-	if err := secured.Handshake(); err != nil {
-		return nil, fmt.Errorf("TLS handshake: %w", err)
-	}
-	a.TLSVersion = tls.VersionName(secured.ConnectionState().Version)
-	return secured, nil
-}
-
-// send writes a request, and records as much as was written.
-func send(conn net.Conn, raw []byte, a *Attempt) error {
-	sent, err := conn.Write(raw)
-	a.Sent = raw[:sent]
-	if err != nil {
-		return fmt.Errorf("sending request: %w", err)
-	}
-	return nil
-}
-
 // receive reads the answer to a request of a method into the record.
-func (d *Dispatcher) receive(conn net.Conn, method string, a *Attempt) error {
-	answer, err := readResponse(conn, method, d.opts.MaxBody)
+func (d *Dispatcher) receive(l *link, method string, p *progress, a *Attempt) error {
+	p.stage = stageWait
+	answer, err := readResponse(l.reader, method, d.opts.MaxBody, p)
 	if err != nil {
 		return err
 	}
@@ -114,61 +86,6 @@ func (d *Dispatcher) receive(conn net.Conn, method string, a *Attempt) error {
 	a.Body, a.BodyTruncated = answer.body, answer.truncated
 	a.bodyErr = answer.bodyErr
 	return nil
-}
-
-// brokenOff is the remark on an answer whose body broke off.
-func brokenOff(a *Attempt) error {
-	if a.bodyErr == nil {
-		return nil
-	}
-	return fmt.Errorf("reading body: %w", a.bodyErr)
-}
-
-// connect opens the connection that a way describes.
-func (d *Dispatcher) connect(ctx context.Context, w way, a *Attempt) (net.Conn, error) {
-	if w.conn != nil {
-		a.Addr = "in-process"
-		conn, err := w.conn(ctx)
-		if err == nil && conn == nil {
-			err = errors.New("no connection")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("connecting within the process: %w", err)
-		}
-		return pipeConn{conn, bufio.NewReaderSize(conn, pipeBuffer)}, nil
-	}
-	list, err := d.opts.Guard.addresses(ctx, w.to)
-	if err != nil {
-		return nil, err
-	}
-	conn, tried, err := dial(ctx, list)
-	a.Addr = tried.String()
-	return conn, err
-}
-
-// pipeBuffer is larger than what a TLS server writes at once in a handshake.
-const pipeBuffer = 64 << 10
-
-// pipeConn is a connection within the process. Unlike a socket, a net.Pipe
-// holds nothing: a client that has read enough to refuse a certificate could
-// not say so to a server that still waits for the rest to be read. Reading all
-// that is offered releases the server.
-type pipeConn struct {
-	net.Conn
-	buffered *bufio.Reader
-}
-
-func (c pipeConn) Read(p []byte) (int, error) { return c.buffered.Read(p) }
-
-// tlsConfig demands the certificate of the URL's host, wherever the request is
-// routed.
-func (d *Dispatcher) tlsConfig(host string) *tls.Config {
-	return &tls.Config{
-		ServerName: host,
-		RootCAs:    d.opts.RootCAs,
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
-	}
 }
 
 // interruptAtEnd makes reading and writing fail once ctx ends. The function it

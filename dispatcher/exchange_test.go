@@ -110,7 +110,7 @@ func TestTLSReasons(t *testing.T) {
 		"another host":      {b.authority.server(t, "other.example", forever), ReasonTLSName},
 		"expired":           {b.authority.server(t, host, time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)), ReasonTLSExpired},
 		"unknown authority": {newAuthority(t).server(t, host, forever), ReasonTLSAuthority},
-		"old version":       {old, ReasonTLSOther},
+		"old version":       {old, ReasonTLSVersion},
 		"no certificate":    {&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") }}, ReasonTLSOther},
 	} {
 		b.serveRaw(t, func(conn net.Conn) { answer("HTTP/1.1 200 OK\r\n\r\n")(tls.Server(conn, tt.config)) })
@@ -127,7 +127,7 @@ func TestTLSReasons(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
 		_, _ = io.Copy(io.Discard, conn)
 	})
-	if a := b.run(t, approve()); a.Reason != ReasonTLSOther {
+	if a := b.run(t, approve()); a.Reason != ReasonTLSNone {
 		t.Errorf("no TLS: %s (%s)", a.Reason, a.Error)
 	}
 }

@@ -164,20 +164,9 @@ func (g *Guard) addresses(ctx context.Context, e endpoint) ([]netip.AddrPort, er
 	return list, nil
 }
 
-// dial connects to the first address that answers, and says which it tried
-// last. Each gets its share of the time that is left.
-func dial(ctx context.Context, list []netip.AddrPort) (conn net.Conn, tried netip.AddrPort, err error) {
-	for i, addr := range list {
-		tried = addr
-		conn, err = dialOne(ctx, addr, len(list)-i)
-		if err == nil || ctx.Err() != nil {
-			break
-		}
-	}
-	return conn, tried, err
-}
-
-func dialOne(ctx context.Context, addr netip.AddrPort, left int) (net.Conn, error) {
+// dialOne connects to an address that has been checked, from a source if it is
+// valid; left addresses, this one included, share the time that is left.
+func dialOne(ctx context.Context, addr netip.AddrPort, source netip.Addr, left int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
@@ -188,6 +177,9 @@ func dialOne(ctx context.Context, addr netip.AddrPort, left int) (net.Conn, erro
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			return checkDialled(address, addr)
 		},
+	}
+	if source.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source.Unmap(), 0))
 	}
 	return d.DialContext(ctx, "tcp", addr.String())
 }

@@ -145,7 +145,7 @@ func reach(t *testing.T, g *Guard, url string) string {
 	t.Helper()
 	target, err := parseTarget(url)
 	if err != nil {
-		return string(reasonOf(t.Context(), err, ""))
+		return string(reasonOf(t, err))
 	}
 	w, ok := g.way(target.endpoint)
 	if !ok {
@@ -153,7 +153,7 @@ func reach(t *testing.T, g *Guard, url string) string {
 	}
 	list, err := g.addresses(t.Context(), w.to)
 	if err != nil {
-		return string(reasonOf(t.Context(), err, ""))
+		return string(reasonOf(t, err))
 	}
 	var texts []string
 	for _, a := range list {
@@ -205,7 +205,7 @@ func TestCheckDialled(t *testing.T) {
 		}
 	}
 	metadata := netip.MustParseAddrPort("169.254.169.254:80")
-	if _, _, err := dial(t.Context(), []netip.AddrPort{metadata}); reasonOf(t.Context(), err, "") != ReasonAddressRefused {
+	if _, err := dial(t.Context(), []netip.AddrPort{metadata}, opening{}, &progress{}, new(Attempt)); reasonOf(t, err) != ReasonAddressRefused {
 		t.Errorf("an address that was not checked before is dialled: %v", err)
 	}
 }

@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"time"
 )
@@ -40,20 +39,11 @@ func (d *Dispatcher) Exchange(ctx context.Context, r Raw) Attempt {
 		r.Timeout = DefaultTimeout
 	}
 	a := Attempt{ID: r.ID, RequestID: r.ID, N: 1, At: d.opts.Now()}
-	begin := time.Now()
-	limited, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
-	if err := d.exchangeRaw(limited, r, &a); err != nil {
-		a.Error = err.Error()
-		if ctx.Err() != nil && a.Status == 0 && !a.Reason.withholds() {
-			a.Reason = ReasonCancelled
-		}
-	}
-	a.Took = time.Since(begin)
+	d.timed(ctx, r.Timeout, &a, func(ctx context.Context) error { return d.exchangeRaw(ctx, r, &a) })
 	switch {
 	case a.Reason == "":
 		a.Outcome = OutcomeSucceeded
-	case a.Reason.withholds():
+	case a.withheld():
 		a.Outcome = OutcomeWithheld
 	default:
 		a.Outcome = OutcomeFailed
@@ -62,47 +52,37 @@ func (d *Dispatcher) Exchange(ctx context.Context, r Raw) Attempt {
 }
 
 func (d *Dispatcher) exchangeRaw(ctx context.Context, r Raw, a *Attempt) error {
-	fail := func(err error, otherwise Reason) error {
-		a.Reason = reasonOf(ctx, err, otherwise)
+	x := &exchange{method: r.Method, raw: r.Octets, open: opening{limit: r.Timeout}}
+	if err := d.aim(x, r.URL); err != nil {
 		return err
 	}
-	t, err := parseTarget(r.URL)
+	p := &progress{host: x.target.host, limit: r.Timeout, whole: len(r.Octets)}
+	l, err := d.open(ctx, x, p, a)
 	if err != nil {
-		return fail(err, ReasonBadURL)
+		return p.trouble(ctx, err)
 	}
-	way, ok := d.opts.Guard.way(t.endpoint)
-	if !ok {
-		return fail(notRouted(t), "")
-	}
-	conn, err := d.connect(ctx, way, a)
-	if err != nil {
-		return fail(err, ReasonUnreachable)
-	}
-	defer conn.Close()
-	defer interruptAtEnd(ctx, conn)()
-	secured, err := d.secure(conn, t.host, a)
-	if err != nil {
-		return fail(err, ReasonTLSOther)
-	}
-	if err := d.converse(secured, r, a); err != nil {
-		return fail(err, ReasonReset)
+	defer l.close()
+	defer interruptAtEnd(ctx, l.conn)()
+	if err := d.converse(l, r, p, a); err != nil {
+		return p.trouble(ctx, err)
 	}
 	if a.Status != 200 {
 		a.Reason = ReasonStatus
 	}
-	return brokenOff(a)
+	return p.brokenOff(ctx, a)
 }
 
 // converse sends the octets and reads the answer meanwhile: a server may answer
 // a body that is too long before it has read all of it, and hang up.
-func (d *Dispatcher) converse(conn *tls.Conn, r Raw, a *Attempt) error {
+func (d *Dispatcher) converse(l *link, r Raw, p *progress, a *Attempt) error {
 	var sent Attempt
+	sending := *p
 	wrote := make(chan error, 1)
 	go func() {
-		err := send(conn, r.Octets, &sent)
+		err := l.send(r.Octets, &sending, &sent)
 		if err == nil && r.Then == ThenHalfClose {
 			// The server may have closed it already, which reading tells better.
-			_ = conn.CloseWrite()
+			_ = l.conn.CloseWrite()
 		}
 		wrote <- err
 	}()
@@ -114,14 +94,15 @@ func (d *Dispatcher) converse(conn *tls.Conn, r Raw, a *Attempt) error {
 		}
 		return err
 	}
-	err := d.receive(conn, r.Method, a)
+	err := d.receive(l, r.Method, p, a)
 	select {
 	case wroteErr := <-wrote:
 		if err != nil && wroteErr != nil {
 			err = wroteErr // It came first.
+			p.stage, p.sent = stageSend, sending.sent
 		}
 	default:
-		_ = conn.NetConn().Close() // Nobody reads the rest any more.
+		l.close() // Nobody reads the rest any more.
 		<-wrote
 	}
 	a.Sent = sent.Sent

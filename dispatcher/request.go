@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,8 +57,15 @@ type Request struct {
 	// for actions, that only 200 is (gmail-actions.md section 4).
 	Succeeds func(status int) bool
 
+	// Redirects is how many redirects are followed in one attempt; by default
+	// none is, and a redirect is an answer like others. See [Hop].
+	Redirects int
+	// Source is the address of this machine that the request comes from; zero
+	// leaves the choice to the machine. It does not matter within the process.
+	Source netip.Addr
+
 	// Timeout limits one attempt as a whole, from name resolution to the last
-	// octet read, in real time; zero is DefaultTimeout.
+	// octet read, redirects included, in real time; zero is DefaultTimeout.
 	Timeout time.Duration
 	// Retry replaces that of the dispatcher's options, unless nil.
 	Retry *Retry
@@ -70,46 +78,69 @@ func (r *Request) succeeds(status int) bool {
 	return r.Succeeds(status)
 }
 
-// wire returns the request as it is sent. Order and names of the first fields
+// message is what is sent to one URL of a request, which a redirect may change.
+type message struct {
+	method string
+	header []Field
+	body   []byte
+	bearer bool // With token.
+	token  string
+}
+
+func (r *Request) message(token string) *message {
+	return &message{r.Method, r.Header, r.Body, r.Token != nil, token}
+}
+
+// wire returns the message as it is sent. Order and names of the first fields
 // are Gmail's (gmail-actions.md section 2). Content-Length and Connection are
 // in no documentation; HTTP/1.1 needs the first to end a body (RFC 9112 6.3),
 // and the second tells the server what happens anyway (RFC 9112 9.6).
-func (r *Request) wire(t target, token string) ([]byte, error) {
-	if !isToken(r.Method) {
-		return nil, &fault{ReasonBadRequest, fmt.Errorf("method %q is not a token", r.Method)}
+func (m *message) wire(t target) ([]byte, error) {
+	fields, err := m.fields(t)
+	if err != nil {
+		return nil, err
 	}
-	if len(r.Body) > maxRequestBody {
-		return nil, &fault{ReasonBadRequest, fmt.Errorf("body of %d octets is longer than %d", len(r.Body), maxRequestBody)}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", m.method, t.path)
+	for _, f := range append(fields, Field{"Connection", "close"}) {
+		b.WriteString(f.Name + ": " + f.Value + "\r\n")
 	}
-	fields := []Field{{"Host", t.authority}}
-	if r.Token != nil {
-		fields = append(fields, Field{"Authorization", "Bearer " + token})
+	b.WriteString("\r\n")
+	b.Write(m.body)
+	return b.Bytes(), nil
+}
+
+// fields returns the header of a message to a target, Host first. The error is
+// a fault: what cannot be sent as it is written is not sent.
+func (m *message) fields(t target) ([]Field, error) {
+	if !isToken(m.method) {
+		return nil, &fault{ReasonBadRequest, fmt.Errorf("method %q is not a token", m.method)}
 	}
-	for _, f := range r.Header {
+	if len(m.body) > maxRequestBody {
+		return nil, &fault{ReasonBadRequest, fmt.Errorf("body of %d octets is longer than %d", len(m.body), maxRequestBody)}
+	}
+	fields := append(make([]Field, 0, len(m.header)+4), Field{"Host", t.authority})
+	if m.bearer {
+		fields = append(fields, Field{"Authorization", "Bearer " + m.token})
+	}
+	for _, f := range m.header {
 		name := strings.ToLower(f.Name)
-		if slices.Contains(ownFields, name) || name == "authorization" && r.Token != nil {
+		if slices.Contains(ownFields, name) || name == "authorization" && m.bearer {
 			return nil, &fault{ReasonBadRequest, fmt.Errorf("field %s is not the request's to set", f.Name)}
 		}
 		fields = append(fields, f)
 	}
-	// RFC 9110 8.6: a method that gives a body a meaning states its length
-	// even when there is none.
-	if len(r.Body) > 0 || r.Method != "GET" && r.Method != "HEAD" {
-		fields = append(fields, Field{"Content-Length", strconv.Itoa(len(r.Body))})
-	}
-	fields = append(fields, Field{"Connection", "close"})
-
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, t.path)
 	for _, f := range fields {
 		if !isToken(f.Name) || !isFieldValue(f.Value) {
 			return nil, &fault{ReasonBadRequest, fmt.Errorf("field %q cannot be sent as it is", f.Name)}
 		}
-		fmt.Fprintf(&b, "%s: %s\r\n", f.Name, f.Value)
 	}
-	b.WriteString("\r\n")
-	b.Write(r.Body)
-	return b.Bytes(), nil
+	// RFC 9110 8.6: a method that gives a body a meaning states its length
+	// even when there is none.
+	if len(m.body) > 0 || m.method != "GET" && m.method != "HEAD" {
+		fields = append(fields, Field{"Content-Length", strconv.Itoa(len(m.body))})
+	}
+	return fields, nil
 }
 
 // ownFields are those that the dispatcher writes, and those that would change

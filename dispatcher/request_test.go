@@ -53,7 +53,7 @@ func TestWire(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := tt.r.wire(target, "AbCdEf123456")
+			got, err := tt.r.message("AbCdEf123456").wire(target)
 			if err != nil || string(got) != tt.want {
 				t.Errorf("got  %q %v\nwant %q", got, err, tt.want)
 			}
@@ -83,12 +83,12 @@ func TestWireRefuses(t *testing.T) {
 		"body beyond the limit": {Method: "POST", Body: make([]byte, maxRequestBody+1)},
 	} {
 		var f *fault
-		if raw, err := r.wire(target{authority: "a.example", path: "/"}, "t"); !errors.As(err, &f) || f.reason != ReasonBadRequest {
+		if raw, err := r.message("t").wire(target{authority: "a.example", path: "/"}); !errors.As(err, &f) || f.reason != ReasonBadRequest {
 			t.Errorf("%s: %q %v", name, raw, err)
 		}
 	}
 	r := withToken(header())
-	if raw, err := r.wire(target{authority: "a.example", path: "/"}, "a\r\nX: b"); err == nil {
+	if raw, err := r.message("a\r\nX: b").wire(target{authority: "a.example", path: "/"}); err == nil {
 		t.Errorf("a token with line ends was sent: %q", raw)
 	}
 }
@@ -175,7 +175,7 @@ func FuzzWire(f *testing.F) {
 			return
 		}
 		r := withToken(approve())
-		raw, err := r.wire(target, "AbCdEf123456")
+		raw, err := r.message("AbCdEf123456").wire(target)
 		if err != nil {
 			t.Fatalf("%q is accepted and then not written: %v", text, err)
 		}

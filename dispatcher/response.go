@@ -29,71 +29,96 @@ type response struct {
 	body      []byte
 	truncated bool
 	bodyErr   error // Why the body broke off.
+	more      bool  // Another request can be sent on the connection.
 }
 
 // readResponse reads the final response to a request of the given method, and
 // no more of its body than maxBody octets and one. An answer whose header is
-// complete is an answer, however its body ends.
-func readResponse(from io.Reader, method string, maxBody int) (response, error) {
-	r := bufio.NewReader(from)
+// complete is an answer, however its body ends. r has room for maxHead octets.
+func readResponse(r *bufio.Reader, method string, maxBody int, p *progress) (response, error) {
 	for range maxInterim + 1 {
-		head, err := readHead(r)
+		head, err := peekHead(r, p)
 		if err != nil {
 			return response{}, err
 		}
-		request := &http.Request{Method: method}
-		parsed, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), request)
+		fields := fieldsOf(head) // Before head's place in r is used again.
+		parsed, err := http.ReadResponse(r, &http.Request{Method: method})
 		switch {
 		case err != nil:
-			return response{}, &fault{ReasonBadResponse, fmt.Errorf("reading response: %w", err)}
+			return response{}, &fault{ReasonBadResponse, fmt.Errorf("the answer of %s is not HTTP: %w", p.place(), err)}
 		case parsed.ProtoMajor != 1:
-			return response{}, &fault{ReasonBadResponse, fmt.Errorf("response has the version %q", parsed.Proto)}
-		case parsed.StatusCode < 100 || parsed.StatusCode > 599 || parsed.StatusCode == http.StatusSwitchingProtocols:
-			return response{}, &fault{ReasonBadResponse, fmt.Errorf("response has the status %03d", parsed.StatusCode)}
+			return response{}, &fault{ReasonBadResponse, fmt.Errorf("the answer of %s has the version %q", p.place(), parsed.Proto)}
+		case parsed.StatusCode == http.StatusSwitchingProtocols:
+			return response{}, &fault{ReasonBadResponse, fmt.Errorf("%s switches to another protocol, which was not asked for", p.place())}
+		case parsed.StatusCode < 100 || parsed.StatusCode > 599:
+			return response{}, &fault{ReasonBadResponse, fmt.Errorf("the answer of %s has the status %03d", p.place(), parsed.StatusCode)}
 		case parsed.StatusCode < 200:
 			continue
 		}
-		// Once more, with the body behind the header.
-		parsed, err = http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(head), r)), request)
-		if err != nil {
-			return response{}, &fault{ReasonBadResponse, fmt.Errorf("reading response: %w", err)}
-		}
+		p.stage = stageBody
 		// The body is not closed, for that reads it to its end; the
 		// connection is.
 		body, bodyErr := io.ReadAll(io.LimitReader(parsed.Body, int64(maxBody)+1))
 		kept := body[:min(len(body), maxBody)]
+		truncated := len(kept) < len(body) || bodyErr != nil
 		return response{
 			status:    parsed.StatusCode,
 			proto:     parsed.Proto,
-			header:    fieldsOf(head),
+			header:    fields,
 			body:      kept,
-			truncated: len(kept) < len(body) || bodyErr != nil,
+			truncated: truncated,
 			bodyErr:   bodyErr,
+			more:      !truncated && !parsed.Close && r.Buffered() == 0,
 		}, nil
 	}
-	return response{}, &fault{ReasonBadResponse, fmt.Errorf("more than %d interim responses", maxInterim)}
+	return response{}, &fault{ReasonBadResponse, fmt.Errorf("%s sent more than %d interim (1xx) answers, and none that ends the request", p.place(), maxInterim)}
 }
 
-// readHead reads up to and including the empty line after a header.
-func readHead(r *bufio.Reader) ([]byte, error) {
-	var head []byte
-	for line := 0; ; {
-		part, err := r.ReadSlice('\n')
-		head = append(head, part...)
-		if len(head) > maxHead {
-			return nil, &fault{ReasonBadResponse, fmt.Errorf("header of the response is longer than %d octets", maxHead)}
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
+// peekHead waits for a header, up to and including the empty line after it, and
+// returns it without taking it from r.
+func peekHead(r *bufio.Reader, p *progress) ([]byte, error) {
+	for line, seen := 0, 0; ; {
+		head, err := r.Peek(seen + 1)
 		if err != nil {
-			return nil, fmt.Errorf("reading response: %w", err)
+			if errors.Is(err, bufio.ErrBufferFull) {
+				return nil, &fault{ReasonBadResponse, fmt.Errorf("the answer's header from %s is longer than %d octets", p.place(), r.Size())}
+			}
+			return nil, err
 		}
-		if rest := string(head[line:]); rest == "\n" || rest == "\r\n" {
-			return head, nil
+		p.stage = stageHeader
+		head, _ = r.Peek(r.Buffered()) // It is there.
+		p.head = len(head)
+		if f := p.notHTTP(head); f != nil {
+			return nil, f
 		}
-		line = len(head)
+		for ; seen < len(head); seen++ {
+			if head[seen] != '\n' {
+				continue
+			}
+			if rest := string(head[line : seen+1]); rest == "\n" || rest == "\r\n" {
+				return head[:seen+1], nil
+			}
+			line = seen + 1
+		}
 	}
+}
+
+// notHTTP says what the first octets of an answer are, if they cannot be those
+// of an answer: what is no HTTP may have no line that could be waited for.
+func (p *progress) notHTTP(head []byte) *fault {
+	const begin, frame = "HTTP/", 9
+	if bytes.HasPrefix(head, []byte(begin)[:min(len(begin), len(head))]) {
+		return nil
+	}
+	// The first frame of a server is SETTINGS, of stream 0 (RFC 9113 3.4).
+	if head[0] == 0 && (len(head) < frame || head[3] == 4 && bytes.Equal(head[5:frame], make([]byte, 4))) {
+		if len(head) < frame {
+			return nil
+		}
+		return &fault{ReasonBadResponse, fmt.Errorf("%s speaks HTTP/2, though HTTP/1.1 was agreed", p.place())}
+	}
+	const shown = 40
+	return &fault{ReasonBadResponse, fmt.Errorf("the answer of %s is not HTTP: it begins with %q", p.place(), head[:min(shown, len(head))])}
 }
 
 // fieldsOf returns the fields of a header that has been parsed well, in order.

@@ -1,7 +1,6 @@
 package dispatcher
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"reflect"
@@ -20,12 +19,12 @@ func TestReadResponse(t *testing.T) {
 		{"length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokmore",
 			response{status: 200, proto: "HTTP/1.1", header: []Field{{"Content-Length", "2"}}, body: []byte("ok")}},
 		{"chunks", "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
-			response{status: 404, proto: "HTTP/1.1", header: []Field{{"Transfer-Encoding", "chunked"}}, body: []byte("no")}},
+			response{status: 404, proto: "HTTP/1.1", header: []Field{{"Transfer-Encoding", "chunked"}}, body: []byte("no"), more: true}},
 		{"until the end", "HTTP/1.0 200 OK\r\n\r\nok", response{status: 200, proto: "HTTP/1.0", body: []byte("ok")}},
 		{"order and folding", "HTTP/1.1 302 Found\nb: 1\nA:2 \nX-Folded: a\n  b\nb: 3\nContent-Length: 0\n\n",
-			response{status: 302, proto: "HTTP/1.1", header: []Field{{"b", "1"}, {"A", "2"}, {"X-Folded", "a b"}, {"b", "3"}, {"Content-Length", "0"}}, body: []byte{}}},
+			response{status: 302, proto: "HTTP/1.1", header: []Field{{"b", "1"}, {"A", "2"}, {"X-Folded", "a b"}, {"b", "3"}, {"Content-Length", "0"}}, body: []byte{}, more: true}},
 		{"interim", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
-			response{status: 204, proto: "HTTP/1.1", body: []byte{}}},
+			response{status: 204, proto: "HTTP/1.1", body: []byte{}, more: true}},
 		{"exactly the limit", "HTTP/1.1 200 OK\r\n\r\n0123456789", response{status: 200, proto: "HTTP/1.1", body: []byte("0123456789")}},
 		{"beyond the limit", "HTTP/1.1 200 OK\r\n\r\n0123456789a", response{status: 200, proto: "HTTP/1.1", body: []byte("0123456789"), truncated: true}},
 		{"broken off", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok",
@@ -34,13 +33,13 @@ func TestReadResponse(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := readResponse(strings.NewReader(tt.text), "POST", limit)
+			got, err := readResponse(readerOf(tt.text), "POST", limit, new(progress))
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got  %+v %v\nwant %+v", got, err, tt.want)
 			}
 		})
 	}
-	head, err := readResponse(strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), "HEAD", limit)
+	head, err := readResponse(readerOf("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), "HEAD", limit, new(progress))
 	if err != nil || head.truncated || len(head.body) != 0 {
 		t.Errorf("HEAD: %+v %v", head, err)
 	}
@@ -65,8 +64,8 @@ func TestReadResponseRefuses(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nA: " + strings.Repeat("b", maxHead):             ReasonBadResponse,
 		strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", maxInterim+1):       ReasonBadResponse,
 	} {
-		_, err := readResponse(strings.NewReader(text), "POST", 10)
-		if got := reasonOf(t.Context(), err, ""); err == nil || got != want {
+		_, err := readResponse(readerOf(text), "POST", 10, &progress{stage: stageWait})
+		if got := reasonOf(t, err); err == nil || got != want {
 			t.Errorf("%.60q: %q (%v), want %s", text, got, err, want)
 		}
 	}
@@ -84,7 +83,7 @@ func FuzzReadResponse(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"), "HEAD")
 	f.Fuzz(func(t *testing.T, data []byte, method string) {
 		const limit = 100
-		got, err := readResponse(bytes.NewReader(data), method, limit)
+		got, err := readResponse(readerOf(string(data)), method, limit, new(progress))
 		if err != nil {
 			var known *fault
 			if !errors.As(err, &known) && !errors.Is(err, io.EOF) {

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -228,4 +229,18 @@ func (b *bench) run(t testing.TB, r Request) Attempt {
 		t.Fatal("no attempt was made")
 	}
 	return b.attempts[len(b.attempts)-1]
+}
+
+// reasonOf is that of an error while an answer is waited for.
+func reasonOf(t *testing.T, err error) Reason {
+	t.Helper()
+	if err == nil {
+		return ""
+	}
+	return (&progress{stage: stageWait}).trouble(t.Context(), err).reason
+}
+
+// readerOf has room for a header, as that of a connection.
+func readerOf(text string) *bufio.Reader {
+	return bufio.NewReaderSize(strings.NewReader(text), maxHead)
 }

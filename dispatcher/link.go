@@ -1,0 +1,146 @@
+package dispatcher
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// opening says how a connection is made.
+type opening struct {
+	source netip.Addr    // The address to dial from; zero is any.
+	limit  time.Duration // The time limit, for what is said when it has passed.
+}
+
+// link is a connection to a service on which TLS has been agreed.
+type link struct {
+	conn   *tls.Conn
+	reader *bufio.Reader // Of conn.
+}
+
+// close ends the connection without a word of TLS: for that a service that reads
+// no more would have to be waited for. Every answer says itself where it ends,
+// or else the service ends it.
+func (l *link) close() { _ = l.conn.NetConn().Close() }
+
+// open makes the connection of an exchange.
+func (d *Dispatcher) open(ctx context.Context, x *exchange, p *progress, a *Attempt) (*link, error) {
+	conn, err := d.connect(ctx, x, p, a)
+	if err != nil {
+		return nil, err
+	}
+	l, err := d.secure(ctx, conn, x, p, a)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// connect opens the connection that a way describes.
+func (d *Dispatcher) connect(ctx context.Context, x *exchange, p *progress, a *Attempt) (net.Conn, error) {
+	if x.way.conn != nil {
+		a.Addr = "in-process"
+		p.stage, p.addr = stageConnect, a.Addr
+		conn, err := x.way.conn(ctx)
+		if err == nil && conn == nil {
+			err = errors.New("no connection")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("connecting within the process: %w", err)
+		}
+		return pipeConn{conn, bufio.NewReaderSize(conn, pipeBuffer)}, nil
+	}
+	list, err := d.opts.Guard.addresses(ctx, x.way.to)
+	if err != nil {
+		return nil, err
+	}
+	p.stage = stageConnect
+	if list, err = ofFamily(list, x.open.source, x.target.host); err != nil {
+		return nil, err
+	}
+	return dial(ctx, list, x.open, p, a)
+}
+
+// ofFamily returns the addresses that can be dialled from a source.
+func ofFamily(list []netip.AddrPort, source netip.Addr, host string) ([]netip.AddrPort, error) {
+	if !source.IsValid() {
+		return list, nil
+	}
+	var same []netip.AddrPort
+	for _, addr := range list {
+		if addr.Addr().Is4() == source.Unmap().Is4() {
+			same = append(same, addr)
+		}
+	}
+	if len(same) == 0 {
+		return nil, &fault{ReasonUnreachable, fmt.Errorf("%s has no address that can be reached from %s: one has IPv4 only, the other IPv6", host, source)}
+	}
+	return same, nil
+}
+
+// dial connects to the first address that answers, and records those that were
+// tried before. Each gets its share of the time that is left.
+func dial(ctx context.Context, list []netip.AddrPort, o opening, p *progress, a *Attempt) (net.Conn, error) {
+	for i, addr := range list {
+		a.Addr, p.addr = addr.String(), addr.String()
+		conn, err := dialOne(ctx, addr, o.source, len(list)-i)
+		switch {
+		case err == nil:
+			return conn, nil
+		case i == len(list)-1, ctx.Err() != nil:
+			return nil, err
+		}
+		a.Tried = append(a.Tried, Tried{a.Addr, p.trouble(ctx, err).Error()})
+	}
+	return nil, errors.New("no address") // Guard.addresses returns some, or an error.
+}
+
+// secure agrees on TLS. The certificate must be that of the URL's host,
+// wherever the request is routed.
+func (d *Dispatcher) secure(ctx context.Context, conn net.Conn, x *exchange, p *progress, a *Attempt) (*link, error) {
+	p.stage = stageHandshake
+	secured := tls.Client(conn, &tls.Config{
+		ServerName: x.target.host,
+		RootCAs:    d.opts.RootCAs,
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			p.asked = true
+			return new(tls.Certificate), nil // None, which many servers put up with.
+		},
+	})
+	defer interruptAtEnd(ctx, conn)()
+	if err := secured.Handshake(); err != nil {
+		return nil, err
+	}
+	a.TLSVersion = tls.VersionName(secured.ConnectionState().Version)
+	return &link{conn: secured, reader: bufio.NewReaderSize(secured, maxHead)}, nil
+}
+
+// send writes a request, and records as much as was written.
+func (l *link) send(raw []byte, p *progress, a *Attempt) error {
+	p.stage = stageSend
+	sent, err := l.conn.Write(raw)
+	a.Sent, p.sent = raw[:sent], sent
+	return err
+}
+
+// pipeBuffer is larger than what a TLS server writes at once in a handshake.
+const pipeBuffer = 64 << 10
+
+// pipeConn is a connection within the process. Unlike a socket, a net.Pipe
+// holds nothing: a client that has read enough to refuse a certificate could
+// not say so to a server that still waits for the rest to be read. Reading all
+// that is offered releases the server.
+type pipeConn struct {
+	net.Conn
+	buffered *bufio.Reader
+}
+
+func (c pipeConn) Read(p []byte) (int, error) { return c.buffered.Read(p) }
