@@ -11,7 +11,7 @@
 package dispatcher
 
 import (
-	"context"
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -23,6 +23,15 @@ import (
 
 // DefaultMaxPending is how many requests may be pending at once.
 const DefaultMaxPending = 10_000
+
+// How many attempts may be under way. Four at a host are as many as a service
+// gets from a few users who click at once, and leave the others a place when one
+// is not answered; 64 in all bound sockets and memory, for each may hold a header
+// and a body.
+const (
+	DefaultPerHost     = 4
+	DefaultConcurrency = 64
+)
 
 // The errors of Submit.
 var (
@@ -48,10 +57,21 @@ type Options struct {
 	// MaxPending is how many requests may be pending at once; default
 	// DefaultMaxPending.
 	MaxPending int
+	// PerHost is how many attempts may be under way at one host and port, by the
+	// first URL of the request, and Concurrency how many in all; default
+	// DefaultPerHost and DefaultConcurrency. The host is that of the URL and not
+	// the address that it leads to: an address is only known when the attempt is
+	// under way, a test routes the hosts of many services to one, and whose place
+	// is taken by whom must not depend on that.
+	PerHost, Concurrency int
+	// Sequential has RunDue and Run make one attempt after the other, in the
+	// order in which they are due, then in that of submission, so that what is
+	// recorded is the same on every run. Await is not held up by it.
+	Sequential bool
 	// OnAttempt is called after each attempt, OnDone after the last one of a
-	// request, while it still counts as pending. They are called one at a time
-	// by the goroutine that is in RunDue; they may submit requests, and must
-	// not call RunDue.
+	// request, while it still counts as pending. They are called one at a time,
+	// in no particular goroutine and in the order in which attempts end. They
+	// may submit requests, and must not call RunDue, Await or Run.
 	OnAttempt func(Attempt)
 	OnDone    func(Result)
 	Logger    *slog.Logger // Nil discards.
@@ -82,18 +102,19 @@ func (r Retry) again(a Attempt) bool {
 	return r.NoAnswer && a.Reason.unanswered()
 }
 
-// Dispatcher makes requests one after the other, in the order in which they
-// are due, then in that of submission. It is safe for concurrent use. It
-// starts no goroutine and no timer of its own: RunDue works in the caller's,
-// and does what is due by the provider's clock.
+// Dispatcher makes requests: several at once, each host's in the order in which
+// they are due, then in that of submission. A host that is slow holds up nobody
+// but itself. It is safe for concurrent use. It has no goroutine of its own:
+// RunDue, Await and Run do what is due by the provider's clock, and have ended
+// whatever they began when they return.
 type Dispatcher struct {
-	opts   Options
-	worker chan struct{} // Holds a token while RunDue works.
-	wake   chan struct{} // Tells Run that there may be something to do.
+	opts    Options
+	telling sync.Mutex // Held while calling back.
 
 	mu        sync.Mutex // Guards what follows; never held during an attempt.
 	queue     *queue
 	submitted int
+	changed   chan struct{} // Closed when there may be something to do.
 }
 
 // New returns a dispatcher. The error says which setting is wrong.
@@ -101,7 +122,7 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Now == nil {
 		return nil, errors.New("dispatcher: no clock")
 	}
-	if o.MaxBody < 0 || o.MaxPending < 0 {
+	if o.MaxBody < 0 || o.MaxPending < 0 || o.PerHost < 0 || o.Concurrency < 0 {
 		return nil, errors.New("dispatcher: a limit is negative")
 	}
 	if slices.ContainsFunc(o.Retry.Schedule, func(d time.Duration) bool { return d < 0 }) {
@@ -110,12 +131,10 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Guard == nil {
 		o.Guard = NewGuard(GuardOptions{})
 	}
-	if o.MaxBody == 0 {
-		o.MaxBody = DefaultMaxBody
-	}
-	if o.MaxPending == 0 {
-		o.MaxPending = DefaultMaxPending
-	}
+	o.MaxBody = cmp.Or(o.MaxBody, DefaultMaxBody)
+	o.MaxPending = cmp.Or(o.MaxPending, DefaultMaxPending)
+	o.PerHost = cmp.Or(o.PerHost, DefaultPerHost)
+	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
 	if o.OnAttempt == nil {
 		o.OnAttempt = func(Attempt) {}
 	}
@@ -125,12 +144,7 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Dispatcher{
-		opts:   o,
-		worker: make(chan struct{}, 1),
-		wake:   make(chan struct{}, 1),
-		queue:  newQueue(),
-	}, nil
+	return &Dispatcher{opts: o, queue: newQueue(o.PerHost, o.Concurrency), changed: make(chan struct{})}, nil
 }
 
 // Submit queues a request, due at once, and returns its id. Whether it can be
@@ -160,7 +174,7 @@ func (d *Dispatcher) Submit(r Request) (string, error) {
 		return "", ErrDuplicateID
 	}
 	d.queue.add(&entry{request: r, retry: retry, seq: d.submitted, due: d.opts.Now()})
-	d.Wake()
+	d.rouse()
 	return r.ID, nil
 }
 
@@ -195,111 +209,5 @@ func (d *Dispatcher) Pending() int {
 func (d *Dispatcher) Due() (time.Time, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.queue.ready) == 0 {
-		return time.Time{}, false
-	}
-	return d.queue.ready[0].due, true
-}
-
-// RunDue makes the attempts that are due, in the caller's goroutine, until
-// none is: what becomes due meanwhile is made too. If ctx ends it stops, also
-// in the middle of an attempt, whose request stays due; it returns the error
-// of ctx, and no other. Calls wait for one another.
-func (d *Dispatcher) RunDue(ctx context.Context) error {
-	select {
-	case d.worker <- struct{}{}:
-		defer func() { <-d.worker }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		e := d.begin()
-		if e == nil {
-			return nil
-		}
-		d.finish(e, d.attempt(ctx, &e.request, e.attempts))
-	}
-}
-
-// Run calls RunDue whenever something is due, until ctx ends, and returns the
-// error of ctx. It is for a provider whose clock runs with the machine's. If
-// the clock is moved, Wake has Run look again.
-func (d *Dispatcher) Run(ctx context.Context) error {
-	for {
-		if err := d.RunDue(ctx); err != nil {
-			return err
-		}
-		var timer <-chan time.Time
-		if due, ok := d.Due(); ok {
-			timer = time.After(due.Sub(d.opts.Now()))
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-d.wake:
-		case <-timer:
-		}
-	}
-}
-
-// Wake has Run look at the clock and the queue again.
-func (d *Dispatcher) Wake() {
-	select {
-	case d.wake <- struct{}{}:
-	default: // It has been told already.
-	}
-}
-
-// begin takes the request to be attempted now, nil if none is due.
-func (d *Dispatcher) begin() *entry {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	e := d.queue.take(d.opts.Now())
-	if e != nil {
-		e.attempts++
-		e.running = true
-	}
-	return e
-}
-
-// finish decides what comes of an attempt, and says so.
-func (d *Dispatcher) finish(e *entry, a Attempt) {
-	now := d.opts.Now()
-	result := Result{RequestID: a.RequestID, Attempts: a.N, At: now, Reason: a.Reason}
-	switch {
-	case a.Reason == "":
-		a.Outcome = OutcomeSucceeded
-	case a.withheld():
-		a.Outcome = OutcomeWithheld
-	case a.Reason == ReasonCancelled:
-		a.Outcome, a.Due = OutcomeRetrying, now
-	case !e.retry.again(a):
-		a.Outcome = OutcomeFailed
-	case e.failures < len(e.retry.Schedule):
-		a.Outcome, a.Due = OutcomeRetrying, now.Add(e.retry.Schedule[e.failures])
-		e.failures++
-	default:
-		a.Outcome, result.Reason = OutcomeFailed, ReasonRetriesExhausted
-	}
-	result.Outcome = a.Outcome
-
-	d.opts.Logger.Info("attempt", "attempt", a)
-	d.opts.OnAttempt(a)
-	if a.Outcome != OutcomeRetrying {
-		d.opts.OnDone(result)
-	}
-
-	// Last, so that at no moment a request is neither pending nor recorded.
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	e.running = false
-	if a.Outcome == OutcomeRetrying {
-		e.due = a.Due
-		d.queue.putBack(e)
-	} else {
-		d.queue.remove(e)
-	}
+	return d.queue.due()
 }

@@ -151,7 +151,7 @@ func TestTokenPerAttempt(t *testing.T) {
 // for a retry.
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{Retry: Retry{Schedule: []time.Duration{time.Minute}}})
+	b := newBench(t, Options{Sequential: true, Retry: Retry{Schedule: []time.Duration{time.Minute}}})
 	service := &answers{statuses: []string{"408", "200"}}
 	b.serve(t, service.handle)
 	for _, tt := range []struct{ path, queue string }{{"a1", "a"}, {"a2", "a"}, {"b1", "b"}, {"free", ""}, {"a3", "a"}, {"b2", "b"}} {
@@ -179,7 +179,7 @@ func TestOrder(t *testing.T) {
 	if want := []string{"/a1", "/b1", "/free", "/b2", "/a1", "/a2", "/a3"}; !slices.Equal(service.asked, want) {
 		t.Errorf("asked %q, want %q", service.asked, want)
 	}
-	if len(b.queue.waiting) != 0 || len(b.queue.byID) != 0 {
+	if len(b.queue.lines)+len(b.queue.byID)+len(b.queue.lanes)+len(b.queue.open) != 0 {
 		t.Errorf("the queue is not empty: %+v", b.queue)
 	}
 }
@@ -318,7 +318,7 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// TestRunDueConcurrently has two callers; one waits for the other.
+// TestRunDueConcurrently has two callers, who share the work.
 func TestRunDueConcurrently(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Options{})
@@ -338,12 +338,6 @@ func TestRunDueConcurrently(t *testing.T) {
 	}
 	if len(b.attempts) != 6 || b.Pending() != 0 {
 		t.Errorf("%d attempts, %d pending", len(b.attempts), b.Pending())
-	}
-	b.worker <- struct{}{} // As if a third one worked.
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := b.RunDue(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("RunDue that waits for another: %v", err)
 	}
 }
 

@@ -244,3 +244,15 @@ func reasonOf(t *testing.T, err error) Reason {
 func readerOf(text string) *bufio.Reader {
 	return bufio.NewReaderSize(strings.NewReader(text), maxHead)
 }
+
+func serverOf(conn net.Conn, config *tls.Config) net.Conn { return tls.Server(conn, config) }
+
+// readPath reads a request and returns its path without the slash.
+func readPath(conn net.Conn) (string, error) {
+	r, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(io.Discard, r.Body)
+	return strings.TrimPrefix(r.URL.Path, "/"), err
+}

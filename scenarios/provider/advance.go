@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/doppelbox/doppelbox/receiver/mailbox"
 )
 
 // Drain does what is due: mail is fetched and sent, attempts at requests are
@@ -30,8 +32,17 @@ func (w *World) settle(ctx context.Context) error {
 	return w.Drain(ctx)
 }
 
-// request makes the attempts at requests that are due. A click waits for this
-// alone: mail that is fetched from a slow server must not hold it up.
+// firstAttempt makes the first attempt at the request of a click. A click waits for
+// this alone: neither mail that is fetched from a slow server nor another service
+// that is slow must hold it up.
+func (w *World) firstAttempt(click mailbox.Click) error {
+	if d := w.dispatch.Load(); d != nil {
+		return d.Await(w.ctx, click.ID)
+	}
+	return nil
+}
+
+// request makes the attempts at requests that are due.
 func (w *World) request() error {
 	if d := w.dispatch.Load(); d != nil {
 		return d.RunDue(w.ctx)

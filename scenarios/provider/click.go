@@ -75,7 +75,7 @@ func (w *World) press(ctx context.Context, b press, decide func(policy.ClickEvid
 	if err != nil || click.State != mailbox.ClickPending {
 		return click, err
 	}
-	if err := w.wait(ctx, w.request); err != nil {
+	if err := w.wait(ctx, func() error { return w.firstAttempt(click) }); err != nil {
 		return click, err
 	}
 	return w.clickNow(ctx, click)
@@ -235,7 +235,8 @@ func (w *World) dispatching() (*dispatcher.Dispatcher, error) {
 	}
 	d, err := dispatcher.New(dispatcher.Options{
 		Now: w.clock.Now, Guard: w.guard, RootCAs: roots, Logger: w.log,
-		OnAttempt: w.recordAttempt, OnDone: w.recordDone,
+		Sequential: !w.clock.Runs(), // What is due together is recorded in one order.
+		OnAttempt:  w.recordAttempt, OnDone: w.recordDone,
 	})
 	if err != nil {
 		return nil, err
