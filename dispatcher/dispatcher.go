@@ -2,12 +2,14 @@
 // nothing about mail: it is handed a request, sends it as it is written, and
 // records every attempt.
 //
-// It follows no redirects unless a request permits it, keeps no cookies and no
-// connections, and sends nothing to a host that its [Guard] does not let it
+// It follows no redirects and keeps no connections unless a request permits it,
+// keeps no cookies, and sends nothing to a host that its [Guard] does not let it
 // reach. It keeps no requests that have ended: whoever wants their records takes
-// them from the callbacks. A request is delivered at least once, not exactly once: when an
-// answer is lost and retries are on, the service sees it again, in an attempt
-// with another id.
+// them from the callbacks.
+//
+// A request is delivered at least once, not exactly once: when an answer is lost
+// and retries are on, the service sees it again, in an attempt with another id.
+// Within one attempt a service is sent the request once.
 package dispatcher
 
 import (
@@ -104,12 +106,14 @@ func (r Retry) again(a Attempt) bool {
 
 // Dispatcher makes requests: several at once, each host's in the order in which
 // they are due, then in that of submission. A host that is slow holds up nobody
-// but itself. It is safe for concurrent use. It has no goroutine of its own:
-// RunDue, Await and Run do what is due by the provider's clock, and have ended
-// whatever they began when they return.
+// but itself. It is safe for concurrent use. RunDue, Await and Run do what is
+// due by the provider's clock, and have ended whatever they began when they
+// return; but for watching the connections that are kept, there is no goroutine
+// besides.
 type Dispatcher struct {
 	opts    Options
 	telling sync.Mutex // Held while calling back.
+	kept    keeper
 
 	mu        sync.Mutex // Guards what follows; never held during an attempt.
 	queue     *queue
@@ -144,8 +148,17 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Dispatcher{opts: o, queue: newQueue(o.PerHost, o.Concurrency), changed: make(chan struct{})}, nil
+	return &Dispatcher{
+		opts: o, queue: newQueue(o.PerHost, o.Concurrency), changed: make(chan struct{}),
+		kept: keeper{perKey: o.PerHost, most: o.Concurrency},
+	}, nil
 }
+
+// Close closes the connections that are kept for later requests and, when it
+// returns, has no goroutine left. It does not end RunDue, Await and Run, which
+// their contexts do; what they still do leaves no connection behind. Without
+// requests that set KeepAlive there is nothing to close.
+func (d *Dispatcher) Close() { d.kept.close() }
 
 // Submit queues a request, due at once, and returns its id. Whether it can be
 // sent turns out at its first attempt, so that this is recorded too. The error

@@ -59,15 +59,33 @@ func (d *Dispatcher) run(ctx context.Context, x *exchange, a *Attempt) error {
 	if err != nil {
 		return p.trouble(ctx, err)
 	}
-	defer l.close()
-	defer interruptAtEnd(ctx, l.conn)()
+	stop := interruptAtEnd(ctx, l.conn)
+	more, err := d.talk(ctx, l, x, p, a)
+	if stop() && more {
+		d.kept.keep(l)
+	} else {
+		l.close()
+	}
+	if err != nil && l.reused && len(a.Sent) == 0 && ctx.Err() == nil {
+		// It was given up by the service before anything was sent. There may be
+		// others that are kept, but they are as old.
+		x.open.keep = false
+		return d.run(ctx, x, a)
+	}
+	return err
+}
+
+// talk sends a request on a link and reads the answer; more tells whether the
+// link can be used for another.
+func (d *Dispatcher) talk(ctx context.Context, l *link, x *exchange, p *progress, a *Attempt) (more bool, err error) {
 	if err := l.send(x.raw, p, a); err != nil {
-		return p.trouble(ctx, err)
+		return false, p.trouble(ctx, err)
 	}
-	if err := d.receive(l, x.method, p, a); err != nil {
-		return p.trouble(ctx, err)
+	if more, err = d.receive(l, x.method, p, a); err != nil {
+		return false, p.trouble(ctx, err)
 	}
-	return p.brokenOff(ctx, a)
+	remark := p.brokenOff(ctx, a)
+	return more && x.open.keep && remark == nil, remark
 }
 
 // notRouted is the error of a host that requests must not go to.
@@ -75,31 +93,34 @@ func notRouted(t target) error {
 	return &fault{ReasonHostNotRouted, fmt.Errorf("%s, port %d, is neither routed nor loopback nor allowed", t.host, t.port)}
 }
 
-// receive reads the answer to a request of a method into the record.
-func (d *Dispatcher) receive(l *link, method string, p *progress, a *Attempt) error {
+// receive reads the answer to a request of a method into the record; more tells
+// whether the connection can be used again.
+func (d *Dispatcher) receive(l *link, method string, p *progress, a *Attempt) (more bool, err error) {
 	p.stage = stageWait
 	answer, err := readResponse(l.reader, method, d.opts.MaxBody, p)
 	if err != nil {
-		return err
+		return false, err
 	}
 	a.Status, a.Proto, a.Header = answer.status, answer.proto, answer.header
 	a.Body, a.BodyTruncated = answer.body, answer.truncated
 	a.bodyErr = answer.bodyErr
-	return nil
+	return answer.more, nil
 }
 
 // interruptAtEnd makes reading and writing fail once ctx ends. The function it
-// returns ends that, and waits until it has.
-func interruptAtEnd(ctx context.Context, conn net.Conn) func() {
+// returns ends that, waits until it has, and tells whether ctx had not ended.
+func interruptAtEnd(ctx context.Context, conn net.Conn) func() bool {
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(interrupted)
 		// The error would be that of a connection that is closed already.
 		_ = conn.SetDeadline(time.Unix(1, 0))
 	})
-	return func() {
-		if !stop() {
-			<-interrupted
+	return func() bool {
+		if stop() {
+			return true
 		}
+		<-interrupted
+		return false
 	}
 }

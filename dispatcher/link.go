@@ -15,12 +15,16 @@ import (
 type opening struct {
 	source netip.Addr    // The address to dial from; zero is any.
 	limit  time.Duration // The time limit, for what is said when it has passed.
+	keep   bool          // One that was kept may be used, and this one kept.
 }
 
 // link is a connection to a service on which TLS has been agreed.
 type link struct {
 	conn   *tls.Conn
 	reader *bufio.Reader // Of conn.
+	key    linkKey
+	reused bool
+	rested chan bool // Of one that is kept: whether it can still be used.
 }
 
 // close ends the connection without a word of TLS: for that a service that reads
@@ -28,43 +32,67 @@ type link struct {
 // or else the service ends it.
 func (l *link) close() { _ = l.conn.NetConn().Close() }
 
-// open makes the connection of an exchange.
+// open makes the connection of an exchange, or takes one that was kept.
 func (d *Dispatcher) open(ctx context.Context, x *exchange, p *progress, a *Attempt) (*link, error) {
-	conn, err := d.connect(ctx, x, p, a)
+	if x.way.conn != nil {
+		conn, err := inProcess(ctx, x.way, p, a)
+		if err != nil {
+			return nil, err
+		}
+		return d.secure(ctx, conn, x, p, a)
+	}
+	list, err := d.addresses(ctx, x, p)
+	if err != nil {
+		return nil, err
+	}
+	key := linkKey{host: x.target.host, source: x.open.source}
+	if x.open.keep {
+		for _, key.addr = range list {
+			if l := d.kept.take(key); l != nil {
+				a.Addr, a.TLSVersion = key.addr.String(), tls.VersionName(l.conn.ConnectionState().Version)
+				p.addr, p.reused = a.Addr, true
+				return l, nil
+			}
+		}
+	}
+	conn, at, err := dial(ctx, list, x.open, p, a)
 	if err != nil {
 		return nil, err
 	}
 	l, err := d.secure(ctx, conn, x, p, a)
 	if err != nil {
-		conn.Close()
 		return nil, err
 	}
+	key.addr = at
+	l.key = key
 	return l, nil
 }
 
-// connect opens the connection that a way describes.
-func (d *Dispatcher) connect(ctx context.Context, x *exchange, p *progress, a *Attempt) (net.Conn, error) {
-	if x.way.conn != nil {
-		a.Addr = "in-process"
-		p.stage, p.addr = stageConnect, a.Addr
-		conn, err := x.way.conn(ctx)
-		if err == nil && conn == nil {
-			err = errors.New("no connection")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("connecting within the process: %w", err)
-		}
-		return pipeConn{conn, bufio.NewReaderSize(conn, pipeBuffer)}, nil
+// inProcess opens a connection within the process.
+func inProcess(ctx context.Context, w way, p *progress, a *Attempt) (net.Conn, error) {
+	a.Addr = "in-process"
+	p.stage, p.addr = stageConnect, a.Addr
+	conn, err := w.conn(ctx)
+	if err == nil && conn == nil {
+		err = errors.New("no connection")
 	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting within the process: %w", err)
+	}
+	return pipeConn{conn, bufio.NewReaderSize(conn, pipeBuffer)}, nil
+}
+
+// addresses looks up where an exchange goes. It does so for each, also if a
+// connection is kept: a name that now leads to where requests must not go is not
+// asked again.
+func (d *Dispatcher) addresses(ctx context.Context, x *exchange, p *progress) ([]netip.AddrPort, error) {
+	p.stage = stageLookup
 	list, err := d.opts.Guard.addresses(ctx, x.way.to)
 	if err != nil {
 		return nil, err
 	}
 	p.stage = stageConnect
-	if list, err = ofFamily(list, x.open.source, x.target.host); err != nil {
-		return nil, err
-	}
-	return dial(ctx, list, x.open, p, a)
+	return ofFamily(list, x.open.source, x.target.host)
 }
 
 // ofFamily returns the addresses that can be dialled from a source.
@@ -86,22 +114,22 @@ func ofFamily(list []netip.AddrPort, source netip.Addr, host string) ([]netip.Ad
 
 // dial connects to the first address that answers, and records those that were
 // tried before. Each gets its share of the time that is left.
-func dial(ctx context.Context, list []netip.AddrPort, o opening, p *progress, a *Attempt) (net.Conn, error) {
+func dial(ctx context.Context, list []netip.AddrPort, o opening, p *progress, a *Attempt) (net.Conn, netip.AddrPort, error) {
 	for i, addr := range list {
 		a.Addr, p.addr = addr.String(), addr.String()
 		conn, err := dialOne(ctx, addr, o.source, len(list)-i)
 		switch {
 		case err == nil:
-			return conn, nil
+			return conn, addr, nil
 		case i == len(list)-1, ctx.Err() != nil:
-			return nil, err
+			return nil, addr, err
 		}
 		a.Tried = append(a.Tried, Tried{a.Addr, p.trouble(ctx, err).Error()})
 	}
-	return nil, errors.New("no address") // Guard.addresses returns some, or an error.
+	return nil, netip.AddrPort{}, errors.New("no address") // Guard.addresses returns some, or an error.
 }
 
-// secure agrees on TLS. The certificate must be that of the URL's host,
+// secure agrees on TLS on a connection, or closes it. The certificate must be that of the URL's host,
 // wherever the request is routed.
 func (d *Dispatcher) secure(ctx context.Context, conn net.Conn, x *exchange, p *progress, a *Attempt) (*link, error) {
 	p.stage = stageHandshake
@@ -117,6 +145,7 @@ func (d *Dispatcher) secure(ctx context.Context, conn net.Conn, x *exchange, p *
 	})
 	defer interruptAtEnd(ctx, conn)()
 	if err := secured.Handshake(); err != nil {
+		_ = conn.Close()
 		return nil, err
 	}
 	a.TLSVersion = tls.VersionName(secured.ConnectionState().Version)

@@ -94,7 +94,7 @@ func (d *Dispatcher) converse(l *link, r Raw, p *progress, a *Attempt) error {
 		}
 		return err
 	}
-	err := d.receive(l, r.Method, p, a)
+	_, err := d.receive(l, r.Method, p, a)
 	select {
 	case wroteErr := <-wrote:
 		if err != nil && wroteErr != nil {

@@ -26,6 +26,9 @@ func (d *Dispatcher) follow(ctx context.Context, r *Request, a *Attempt) error {
 	}
 	m := r.message(token)
 	for from := r.URL; ; {
+		// Services within the process are not left with connections to watch.
+		x.open.keep = r.KeepAlive && x.way.conn == nil
+		m.keep = x.open.keep
 		var err error
 		if x.raw, err = m.wire(x.target); err != nil {
 			return err

@@ -64,6 +64,13 @@ type Request struct {
 	// leaves the choice to the machine. It does not matter within the process.
 	Source netip.Addr
 
+	// KeepAlive has the request use a connection that an earlier one has left, to
+	// the same checked address and the same host, and leave its own to a later
+	// one; whether the real provider does so is not known. It goes without the
+	// field Connection. It is not for endpoints within the process. See
+	// [Dispatcher.Close].
+	KeepAlive bool
+
 	// Timeout limits one attempt as a whole, from name resolution to the last
 	// octet read, redirects included, in real time; zero is DefaultTimeout.
 	Timeout time.Duration
@@ -85,16 +92,18 @@ type message struct {
 	body   []byte
 	bearer bool // With token.
 	token  string
+	keep   bool // The connection may be used again.
 }
 
 func (r *Request) message(token string) *message {
-	return &message{r.Method, r.Header, r.Body, r.Token != nil, token}
+	return &message{r.Method, r.Header, r.Body, r.Token != nil, token, r.KeepAlive}
 }
 
 // wire returns the message as it is sent. Order and names of the first fields
 // are Gmail's (gmail-actions.md section 2). Content-Length and Connection are
 // in no documentation; HTTP/1.1 needs the first to end a body (RFC 9112 6.3),
-// and the second tells the server what happens anyway (RFC 9112 9.6).
+// and the second tells the server what happens anyway (RFC 9112 9.6), unless
+// the connection is kept.
 func (m *message) wire(t target) ([]byte, error) {
 	fields, err := m.fields(t)
 	if err != nil {
@@ -102,7 +111,10 @@ func (m *message) wire(t target) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", m.method, t.path)
-	for _, f := range append(fields, Field{"Connection", "close"}) {
+	if !m.keep {
+		fields = append(fields, Field{"Connection", "close"})
+	}
+	for _, f := range fields {
 		b.WriteString(f.Name + ": " + f.Value + "\r\n")
 	}
 	b.WriteString("\r\n")

@@ -83,8 +83,13 @@ func (p *progress) late(ctx context.Context, err error) bool {
 	if errors.Is(context.Cause(ctx), errLimit) {
 		return true
 	}
+	return ctx.Err() == nil && p.stage != stageLookup && timedOut(err)
+}
+
+// timedOut tells whether an error is that a time limit has passed.
+func timedOut(err error) bool {
 	var network net.Error
-	return ctx.Err() == nil && p.stage != stageLookup && errors.As(err, &network) && network.Timeout()
+	return errors.As(err, &network) && network.Timeout()
 }
 
 // unfinished says what was still to come, and what that is a sign of.

@@ -197,6 +197,9 @@ func (w *World) close() error {
 		}
 		err = errors.Join(err, w.services.close())
 		w.owned.Wait()
+		if d := w.dispatch.Load(); d != nil {
+			d.Close()
+		}
 	})
 	return err
 }
