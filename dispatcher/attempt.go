@@ -43,9 +43,17 @@ const (
 	ReasonTLSNone        Reason = "tls-none"               // Server does not speak TLS on this port.
 	ReasonTLSOther       Reason = "tls-other"
 	ReasonBadResponse    Reason = "bad-response" // Answer is not HTTP as it was agreed, or beyond every measure.
-	ReasonStatus         Reason = "status"       // Answered, but not with 200.
-	ReasonCancelled      Reason = "cancelled"    // The dispatcher was stopped meanwhile.
-	ReasonLost           Reason = "lost"         // The answer was not waited for, on purpose (see [ThenHangUp]).
+
+	// GOAWAY or a refused stream: the service says that it has not processed the
+	// request (RFC 9113 8.7). GOAWAY otherwise, and no answer until the end.
+	// RST_STREAM otherwise.
+	ReasonHTTP2Unprocessed Reason = "http2-unprocessed"
+	ReasonHTTP2GoAway      Reason = "http2-goaway"
+	ReasonHTTP2Reset       Reason = "http2-reset"
+
+	ReasonStatus    Reason = "status"    // Answered, but not with 200.
+	ReasonCancelled Reason = "cancelled" // The dispatcher was stopped meanwhile.
+	ReasonLost      Reason = "lost"      // The answer was not waited for, on purpose (see [ThenHangUp]).
 
 	// ReasonRetriesExhausted is that of a request whose last attempt would
 	// have been retried, had the schedule not ended.
@@ -67,10 +75,14 @@ func (a *Attempt) withheld() bool {
 	return a.Reason.withholds() && a.Status == 0 && len(a.Hops) == 0
 }
 
-// unanswered tells whether a reason means that no answer came.
+// unanswered tells whether a reason means that no answer came, which another
+// attempt may change: the network or the service did not hold. What the service
+// is, such as its certificate or an answer that is no HTTP, is the same the next
+// time, until somebody mends it.
 func (r Reason) unanswered() bool {
 	switch r {
-	case ReasonDNS, ReasonConnectRefused, ReasonUnreachable, ReasonTimeout, ReasonReset:
+	case ReasonDNS, ReasonConnectRefused, ReasonUnreachable, ReasonTimeout, ReasonReset,
+		ReasonHTTP2Unprocessed, ReasonHTTP2GoAway, ReasonHTTP2Reset:
 		return true
 	}
 	return false
@@ -83,7 +95,9 @@ type Attempt struct {
 	N         int       // From 1.
 	At        time.Time // The provider's clock when it began.
 	// Sent is the request as it went out, the bearer token included: whole,
-	// or as far as it was written. Empty if there was no connection.
+	// or as far as it was written. Empty if there was no connection. A request by
+	// HTTP/2 is written as one by HTTP/1.1 would be, with the version HTTP/2.0:
+	// Host is sent as :authority, and the names in lower case.
 	Sent []byte
 	Addr string // What was connected to, or tried last; "in-process" for RouteConn.
 	// Tried are the addresses of the host that were tried before Addr, in order.
@@ -91,7 +105,7 @@ type Attempt struct {
 	TLSVersion string // Such as "TLS 1.3"; empty without a finished handshake.
 
 	Status        int    // Zero without an answer.
-	Proto         string // Such as "HTTP/1.1".
+	Proto         string // "HTTP/1.1", "HTTP/1.0" or "HTTP/2.0".
 	Header        []Field
 	Body          []byte // Decoded from chunks; at most Options.MaxBody.
 	BodyTruncated bool   // There was, or should have been, more.

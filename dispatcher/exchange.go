@@ -44,11 +44,12 @@ func (d *Dispatcher) timed(ctx context.Context, limit time.Duration, a *Attempt,
 
 // exchange is one request to one URL, of an attempt that may need several.
 type exchange struct {
-	target target
-	way    way
-	method string
-	raw    []byte // As it is sent with HTTP/1.1.
-	open   opening
+	target  target
+	way     way
+	method  string
+	raw     []byte   // As it is sent with HTTP/1.1.
+	message *message // The same; nil if HTTP/2 is not offered.
+	open    opening
 }
 
 // run makes an exchange and records it. The error is a fault, or a remark on
@@ -78,6 +79,9 @@ func (d *Dispatcher) run(ctx context.Context, x *exchange, a *Attempt) error {
 // talk sends a request on a link and reads the answer; more tells whether the
 // link can be used for another.
 func (d *Dispatcher) talk(ctx context.Context, l *link, x *exchange, p *progress, a *Attempt) (more bool, err error) {
+	if l.conn.ConnectionState().NegotiatedProtocol == alpnHTTP2 {
+		return false, d.talkHTTP2(ctx, l.conn, l.reader, x, p, a)
+	}
 	if err := l.send(x.raw, p, a); err != nil {
 		return false, p.trouble(ctx, err)
 	}

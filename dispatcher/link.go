@@ -15,6 +15,7 @@ import (
 type opening struct {
 	source netip.Addr    // The address to dial from; zero is any.
 	limit  time.Duration // The time limit, for what is said when it has passed.
+	http2  bool          // HTTP/2 is offered.
 	keep   bool          // One that was kept may be used, and this one kept.
 }
 
@@ -133,11 +134,15 @@ func dial(ctx context.Context, list []netip.AddrPort, o opening, p *progress, a 
 // wherever the request is routed.
 func (d *Dispatcher) secure(ctx context.Context, conn net.Conn, x *exchange, p *progress, a *Attempt) (*link, error) {
 	p.stage = stageHandshake
+	protocols := []string{"http/1.1"}
+	if x.open.http2 {
+		protocols = []string{alpnHTTP2, "http/1.1"}
+	}
 	secured := tls.Client(conn, &tls.Config{
 		ServerName: x.target.host,
 		RootCAs:    d.opts.RootCAs,
 		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"http/1.1"},
+		NextProtos: protocols,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			p.asked = true
 			return new(tls.Certificate), nil // None, which many servers put up with.

@@ -13,7 +13,7 @@ import (
 // follow makes an attempt, with the redirects that the request permits. Each URL
 // is judged by the guard like a first one.
 func (d *Dispatcher) follow(ctx context.Context, r *Request, a *Attempt) error {
-	x := &exchange{open: opening{source: r.Source, limit: r.Timeout}}
+	x := &exchange{open: opening{source: r.Source, limit: r.Timeout, http2: r.HTTP2}}
 	if err := d.aim(x, r.URL); err != nil {
 		return err
 	}
@@ -27,13 +27,13 @@ func (d *Dispatcher) follow(ctx context.Context, r *Request, a *Attempt) error {
 	m := r.message(token)
 	for from := r.URL; ; {
 		// Services within the process are not left with connections to watch.
-		x.open.keep = r.KeepAlive && x.way.conn == nil
+		x.open.keep = r.KeepAlive && x.way.conn == nil && !r.HTTP2
 		m.keep = x.open.keep
 		var err error
 		if x.raw, err = m.wire(x.target); err != nil {
 			return err
 		}
-		x.method = m.method
+		x.method, x.message = m.method, m
 		remark := d.run(ctx, x, a)
 		var f *fault
 		if errors.As(remark, &f) {

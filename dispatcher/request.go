@@ -64,10 +64,14 @@ type Request struct {
 	// leaves the choice to the machine. It does not matter within the process.
 	Source netip.Addr
 
+	// HTTP2 offers HTTP/2 to the service, which chooses (RFC 9113 3.2); HTTP/1.1
+	// is offered, too, and alone by default. Which the real provider speaks is
+	// not known (gmail-actions.md 2 item 9). Connections by HTTP/2 are not kept.
+	HTTP2 bool
 	// KeepAlive has the request use a connection that an earlier one has left, to
 	// the same checked address and the same host, and leave its own to a later
 	// one; whether the real provider does so is not known. It goes without the
-	// field Connection. It is not for endpoints within the process. See
+	// field Connection. It does nothing within the process or with HTTP2. See
 	// [Dispatcher.Close].
 	KeepAlive bool
 

@@ -256,3 +256,26 @@ func readPath(conn net.Conn) (string, error) {
 	_, err = io.Copy(io.Discard, r.Body)
 	return strings.TrimPrefix(r.URL.Path, "/"), err
 }
+
+// listen routes host to a service on a real socket, which handles one
+// connection.
+func (b *bench) listen(t testing.TB, handle func(net.Conn)) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.wg.Go(func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		handle(conn)
+	})
+	t.Cleanup(func() { l.Close(); b.wg.Wait() })
+	if err := b.guard.Route(host, l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}

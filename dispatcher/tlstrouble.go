@@ -62,6 +62,8 @@ func (p *progress) alertTrouble(alert string) *fault {
 		if strings.HasSuffix(alert, "handshake failure") {
 			return &fault{ReasonTLSCipher, fmt.Errorf("%s gave up the TLS handshake: it has no cipher suite or key exchange in common with what is offered, which is that of TLS 1.2 and 1.3", p.place())}
 		}
+	case "no application protocol":
+		return &fault{ReasonTLSOther, fmt.Errorf("%s gave up the TLS handshake: it speaks no version of HTTP that is offered", p.place())}
 	case "unrecognized name":
 		return &fault{ReasonTLSName, fmt.Errorf("%s gave up the TLS handshake: it knows no host %s", p.place(), p.host)}
 	}

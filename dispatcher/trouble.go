@@ -180,9 +180,9 @@ func (p *progress) brokenOff(ctx context.Context, a *Attempt) error {
 	case broken(a.bodyErr) && known:
 		why = fmt.Sprintf("the service closed the connection, and had announced %d", announced)
 	case broken(a.bodyErr):
-		why = "the service closed the connection before the last chunk"
+		why = "the service closed the connection before its end"
 	default:
-		return fmt.Errorf(counts[:len(counts)-2]+"%w", len(a.Body), a.bodyErr)
+		why = a.bodyErr.Error()
 	}
 	return fmt.Errorf(counts, len(a.Body), why)
 }
