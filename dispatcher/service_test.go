@@ -59,6 +59,20 @@ func (a *authority) pool() *x509.CertPool {
 // server returns the configuration of a server of one host.
 func (a *authority) server(t testing.TB, host string, until time.Time) *tls.Config {
 	t.Helper()
+	return a.issue(t, func(c *x509.Certificate) {
+		c.NotAfter = until
+		if ip := net.ParseIP(host); ip != nil {
+			c.IPAddresses = []net.IP{ip}
+		} else {
+			c.DNSNames = []string{host}
+		}
+	})
+}
+
+// issue returns the configuration of a server with a certificate as it is
+// changed.
+func (a *authority) issue(t testing.TB, change func(*x509.Certificate)) *tls.Config {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -66,19 +80,29 @@ func (a *authority) server(t testing.TB, host string, until time.Time) *tls.Conf
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2),
 		NotBefore:    a.cert.NotBefore,
-		NotAfter:     until,
+		NotAfter:     a.cert.NotAfter,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if ip := net.ParseIP(host); ip != nil {
-		template.IPAddresses = []net.IP{ip}
-	} else {
-		template.DNSNames = []string{host}
-	}
+	change(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// selfSigned is the configuration of a server whose certificate is its own
+// authority's.
+func selfSigned(t testing.TB) *tls.Config {
+	t.Helper()
+	a := newAuthority(t)
+	template := *a.cert
+	template.IsCA, template.DNSNames = false, []string{host}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &a.key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: a.key}}}
 }
 
 // bench is a dispatcher with its guard, its clock and what it recorded.
