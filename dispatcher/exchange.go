@@ -82,14 +82,51 @@ func (d *Dispatcher) talk(ctx context.Context, l *link, x *exchange, p *progress
 	if l.conn.ConnectionState().NegotiatedProtocol == alpnHTTP2 {
 		return false, d.talkHTTP2(ctx, l.conn, l.reader, x, p, a)
 	}
-	if err := l.send(x.raw, p, a); err != nil {
-		return false, p.trouble(ctx, err)
-	}
-	if more, err = d.receive(l, x.method, p, a); err != nil {
+	if more, err = d.converse(l, x.raw, x.method, ThenRead, p, a); err != nil {
 		return false, p.trouble(ctx, err)
 	}
 	remark := p.brokenOff(ctx, a)
 	return more && x.open.keep && remark == nil, remark
+}
+
+// converse sends a request and reads the answer meanwhile: a server may answer a
+// body that is too long before it has read all of it, and hang up; or say in TLS
+// that it wants no request. more is as with talk.
+func (d *Dispatcher) converse(l *link, octets []byte, method string, then Then, p *progress, a *Attempt) (more bool, err error) {
+	var written int
+	wrote := make(chan error, 1)
+	go func() {
+		n, err := l.conn.Write(octets)
+		written = n
+		if err == nil && then == ThenHalfClose {
+			// The server may have closed it already, which reading tells better.
+			_ = l.conn.CloseWrite()
+		}
+		wrote <- err
+	}()
+	if then == ThenHangUp {
+		p.stage = stageSend
+		if err = <-wrote; err == nil {
+			err = &fault{ReasonLost, errors.New("the connection was closed on purpose, before the answer")}
+		}
+		a.Sent, p.sent = octets[:written], written
+		return false, err
+	}
+	more, err = d.receive(l, method, p, a)
+	// Nobody waits for the rest to be read any more.
+	_ = l.conn.SetWriteDeadline(time.Unix(1, 0))
+	wroteErr := <-wrote
+	a.Sent, p.sent = octets[:written], written
+	switch {
+	case wroteErr != nil:
+		more = false
+		if err != nil && p.stage == stageWait {
+			p.stage = stageSend
+		}
+	case more:
+		more = l.conn.SetWriteDeadline(time.Time{}) == nil
+	}
+	return more, err
 }
 
 // notRouted is the error of a host that requests must not go to.

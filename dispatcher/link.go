@@ -157,14 +157,6 @@ func (d *Dispatcher) secure(ctx context.Context, conn net.Conn, x *exchange, p *
 	return &link{conn: secured, reader: bufio.NewReaderSize(secured, maxHead)}, nil
 }
 
-// send writes a request, and records as much as was written.
-func (l *link) send(raw []byte, p *progress, a *Attempt) error {
-	p.stage = stageSend
-	sent, err := l.conn.Write(raw)
-	a.Sent, p.sent = raw[:sent], sent
-	return err
-}
-
 // pipeBuffer is larger than what a TLS server writes at once in a handshake.
 const pipeBuffer = 64 << 10
 

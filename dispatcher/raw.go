@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -63,48 +62,11 @@ func (d *Dispatcher) exchangeRaw(ctx context.Context, r Raw, a *Attempt) error {
 	}
 	defer l.close()
 	defer interruptAtEnd(ctx, l.conn)()
-	if err := d.converse(l, r, p, a); err != nil {
+	if _, err := d.converse(l, r.Octets, r.Method, r.Then, p, a); err != nil {
 		return p.trouble(ctx, err)
 	}
 	if a.Status != 200 {
 		a.Reason = ReasonStatus
 	}
 	return p.brokenOff(ctx, a)
-}
-
-// converse sends the octets and reads the answer meanwhile: a server may answer
-// a body that is too long before it has read all of it, and hang up.
-func (d *Dispatcher) converse(l *link, r Raw, p *progress, a *Attempt) error {
-	var sent Attempt
-	sending := *p
-	wrote := make(chan error, 1)
-	go func() {
-		err := l.send(r.Octets, &sending, &sent)
-		if err == nil && r.Then == ThenHalfClose {
-			// The server may have closed it already, which reading tells better.
-			_ = l.conn.CloseWrite()
-		}
-		wrote <- err
-	}()
-	if r.Then == ThenHangUp {
-		err := <-wrote
-		a.Sent = sent.Sent
-		if err == nil {
-			err = &fault{ReasonLost, errors.New("the connection was closed on purpose, before the answer")}
-		}
-		return err
-	}
-	_, err := d.receive(l, r.Method, p, a)
-	select {
-	case wroteErr := <-wrote:
-		if err != nil && wroteErr != nil {
-			err = wroteErr // It came first.
-			p.stage, p.sent = stageSend, sending.sent
-		}
-	default:
-		l.close() // Nobody reads the rest any more.
-		<-wrote
-	}
-	a.Sent = sent.Sent
-	return err
 }

@@ -359,6 +359,12 @@ func (p *paths) request(prefix string, c mailbox.Click, attempts []mailbox.Attem
 	p.count(prefix+".status", last.Status)
 	p.add(prefix+".reason", last.Reason)
 	p.some(prefix+".error", last.Error)
+	p.some(prefix+".protocol", last.Proto)
+	for i, h := range last.Hops {
+		hop := prefix + ".redirect." + strconv.Itoa(i)
+		p.count(hop+".status", h.Status)
+		p.add(hop+".to", h.Location)
+	}
 	p.add(prefix+".response.body", string(last.Body))
 	for _, f := range last.Header {
 		p.add(prefix+".response.header."+strings.ToLower(f.Name), f.Value)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/policy/registry"
+	"github.com/doppelbox/doppelbox/scenarios/provider"
 )
 
 // Verbs returns all verbs, world verbs first.
@@ -91,11 +92,11 @@ func networkVerbs() []Verb {
 				{Key: "status", Name: "STATUS", Form: FormStatus, List: true},
 				{Key: "body", Name: "TEXT", Form: FormText},
 				{Key: "header", Name: "NAME:VALUE", Form: FormHeaderField, Repeated: true},
-				{Key: "fail", Values: []string{"timeout", "reset", "tls"}},
+				{Key: "fail", Values: words(provider.Failures())},
 				{Key: "trusts", Name: "DOMAIN", Form: FormDomain},
 			},
 			Doc: "Fakes a service at a URL, within the process. It answers with the statuses in order and stays at the last one; " +
-				"200 if none is given. With fail it never answers. With trusts it answers 401 to a request without a valid token of the provider of that domain.",
+				"200 if none is given. With fail it fails so; failures of TLS and HTTP/2 are of the whole host. With trusts it answers 401 to a request without a valid token of the provider of that domain.",
 			Example: `endpoint https://shop.example/approve status=408,200 header="Content-Type: text/plain" body=done`,
 			check:   checkEndpoint,
 		},

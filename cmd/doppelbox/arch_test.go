@@ -36,7 +36,7 @@ var outside = map[string][]string{
 	"github.com/miekg/dns":               {"receiver/dnszone"},
 	"github.com/pires/go-proxyproto":     {"receiver/smtpserver"},
 	"golang.org/x/net/html":              {"policy/markup", "scenarios/forwarding"},
-	"golang.org/x/net/http2":             {"dispatcher"}, // Frames and HPACK; the exchange is one stream, read in turn.
+	"golang.org/x/net/http2":             {"dispatcher", "scenarios/provider"}, // Frames and HPACK; an exchange is one stream, read in turn.
 	"golang.org/x/net/idna":              {"policy", "policy/message", "policy/registry", "receiver/mailauth", "scenarios", "dispatcher"},
 	"golang.org/x/net/publicsuffix":      {"receiver/mailauth"},
 	"golang.org/x/sys/unix":              {"cmd/doppelbox"},            // Whose terminal it is, which the standard library cannot tell.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
@@ -293,8 +294,11 @@ func (r *reporter) message(m mailbox.Message) {
 func (r *reporter) attempt(c mailbox.Click, a mailbox.Attempt) {
 	a.Sent = []byte(scenarios.Redact(a))
 	outcome := fmt.Sprintf("%d", a.Status)
-	if a.Status == 0 {
+	switch {
+	case a.Status == 0 || a.Error != "" && a.Reason != "" && a.Reason != string(dispatcher.ReasonStatus):
 		outcome = a.Reason + ": " + policy.Printable(a.Error)
+	case a.Error != "":
+		outcome += " (" + policy.Printable(a.Error) + ")"
 	}
 	r.event("attempt", a, fmt.Sprintf("%s click %s on %s: %s %s -> %s, %s\n\n", a.At.Format(time.RFC3339), c.ID, c.MessageID, a.Method, policy.Printable(a.URL), outcome, a.Outcome))
 }

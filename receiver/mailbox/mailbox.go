@@ -96,19 +96,40 @@ type Attempt struct {
 	URL     string    `json:"url"`
 	// Sent is the request as it went out, bearer token included; empty if
 	// nothing did.
-	Sent   []byte `json:"sent,omitempty"`
-	Addr   string `json:"addr,omitempty"`   // The address that was connected to.
+	Sent []byte `json:"sent,omitempty"`
+	Addr string `json:"addr,omitempty"` // The address that was connected to.
+	// Tried are the addresses of the host that were tried before, in order.
+	Tried      []Tried `json:"tried,omitempty"`
+	TLSVersion string  `json:"tlsVersion,omitempty"` // Such as "TLS 1.3".
+	// Hops are the redirects that were followed, in order; what else is here is of
+	// the last exchange.
+	Hops   []Hop  `json:"hops,omitempty"`
 	Status int    `json:"status,omitempty"` // Zero without an answer.
+	Proto  string `json:"proto,omitempty"`  // Of the answer, such as "HTTP/1.1".
 	// Header is that of the answer, in order as received.
 	Header        []Field       `json:"header,omitempty"`
 	Body          []byte        `json:"body,omitempty"`
 	BodyTruncated bool          `json:"bodyTruncated,omitempty"`
 	Took          time.Duration `json:"took"`            // Nanoseconds.
-	Error         string        `json:"error,omitempty"` // Why there is no answer, for people.
+	Error         string        `json:"error,omitempty"` // Why there is no answer, or not all of it, for people.
 	// Reason is a stable code for the same; Outcome is what follows from the
 	// attempt. The words of both are the dispatcher's.
 	Reason  string `json:"reason,omitempty"`
 	Outcome string `json:"outcome"`
+}
+
+// Tried is an address to which no connection could be made.
+type Tried struct {
+	Addr  string `json:"addr"`
+	Error string `json:"error"` // Why not, for people.
+}
+
+// Hop is an exchange whose answer was a redirect that was followed.
+type Hop struct {
+	URL      string `json:"url"`
+	Addr     string `json:"addr"`
+	Status   int    `json:"status"`
+	Location string `json:"location"` // The URL that came next, made absolute.
 }
 
 // Field is a header field of an answer.

@@ -285,6 +285,13 @@ func (w *World) recordAttempt(a dispatcher.Attempt) {
 		Method: click.Verdict.Request.Method, URL: click.Verdict.Request.URL,
 		Sent: a.Sent, Addr: a.Addr, Status: a.Status, Body: a.Body, BodyTruncated: a.BodyTruncated,
 		Took: a.Took, Error: a.Error, Reason: string(a.Reason), Outcome: string(a.Outcome),
+		TLSVersion: a.TLSVersion, Proto: a.Proto,
+	}
+	for _, t := range a.Tried {
+		row.Tried = append(row.Tried, mailbox.Tried(t))
+	}
+	for _, h := range a.Hops {
+		row.Hops = append(row.Hops, mailbox.Hop{URL: h.URL, Addr: h.Addr, Status: h.Status, Location: h.Location})
 	}
 	for _, f := range a.Header {
 		row.Header = append(row.Header, mailbox.Field(f))

@@ -17,16 +17,6 @@ import (
 	"github.com/doppelbox/doppelbox/keys"
 )
 
-// Failure is a way in which a fake service fails.
-type Failure string
-
-// The failures.
-const (
-	FailTimeout Failure = "timeout" // It takes the request and never answers.
-	FailReset   Failure = "reset"   // It takes the request and breaks the connection.
-	FailTLS     Failure = "tls"     // Its certificate is of an authority that nobody knows.
-)
-
 // Service is a fake service of a sender, in the process: it answers requests
 // to one URL.
 type Service struct {
@@ -34,7 +24,7 @@ type Service struct {
 	Statuses []int  // Used in order, the last one from then on; none is 200.
 	Header   http.Header
 	Body     string
-	Fail     Failure // Instead of any answer.
+	Fail     Failure // Instead of an answer.
 	// Trusts is the domain of the one provider of the world whose tokens it
 	// accepts: it answers 401 to every request without one. Empty accepts all.
 	Trusts string
@@ -66,7 +56,10 @@ func newServices(ca *keys.CA, now func() time.Time) (*services, error) {
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
-	config := &tls.Config{GetCertificate: s.certificate, SessionTicketsDisabled: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+	if err := s.speakHTTP2(); err != nil {
+		return nil, err
+	}
+	config := &tls.Config{GetConfigForClient: s.agree, MinVersion: tls.VersionTLS12}
 	s.owned.Go(func() {
 		// It ends with close, and has no other way to fail.
 		_ = s.server.Serve(tls.NewListener(s.listener, config))
@@ -107,6 +100,18 @@ func serviceKey(host, path string) string {
 	return host + path
 }
 
+// hostOf is the host in a key of byURL, without its port.
+func hostOf(key string) string {
+	host, _, _ := strings.Cut(key, "/")
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return host
+}
+
+// lowerName is the host that a client names, as hostOf has it.
+func lowerName(hello *tls.ClientHelloInfo) string { return strings.ToLower(hello.ServerName) }
+
 // dial connects to the services.
 func (s *services) dial(ctx context.Context) (net.Conn, error) {
 	return s.listener.dial(ctx, peerAddr(netip.IPv6Loopback()))
@@ -116,33 +121,21 @@ func (s *services) dial(ctx context.Context) (net.Conn, error) {
 func (s *services) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := strings.ToLower(hello.ServerName)
+	name := lowerName(hello)
 	if leaf, ok := s.leaves[name]; ok {
 		return leaf, nil
 	}
-	ca := s.ca
-	for key, service := range s.byURL {
-		host, _, _ := strings.Cut(key, "/")
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		if host == name && service.Fail == FailTLS {
-			if s.stranger == nil {
-				stranger, err := keys.NewCA(keys.CAOptions{Name: "an unknown authority"})
-				if err != nil {
-					return nil, err
-				}
-				s.stranger = stranger
-			}
-			ca = s.stranger
-		}
+	leaf, err := s.failingLeaf(name)
+	if err == nil && leaf == nil {
+		var good tls.Certificate
+		good, err = s.ca.Leaf(name)
+		leaf = &good
 	}
-	leaf, err := ca.Leaf(name)
 	if err != nil {
 		return nil, err
 	}
-	s.leaves[name] = &leaf
-	return &leaf, nil
+	s.leaves[name] = leaf
+	return leaf, nil
 }
 
 // ServeHTTP answers a request to one of the services.
@@ -161,12 +154,7 @@ func (s *services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	switch service.Fail {
-	case FailTimeout:
-		breakConn(r, errTimedOut)
-		return
-	case FailReset:
-		breakConn(r, errReset)
+	if service.Fail.fail(w, r) {
 		return
 	}
 	if service.keys != nil {
@@ -182,13 +170,4 @@ func (s *services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, service.Body) // A client that went away is its own loss.
-}
-
-// breakConn ends the request's connection, so that the client sees err.
-func breakConn(r *http.Request, err error) {
-	if c, ok := r.Context().Value(connKey{}).(*tls.Conn); ok {
-		if pipe, ok := c.NetConn().(*pipeConn); ok {
-			pipe.fail(err)
-		}
-	}
 }
