@@ -78,7 +78,7 @@ func (d *Dispatcher) talkHTTP2(ctx context.Context, conn net.Conn, r *bufio.Read
 	return p.brokenOff(ctx, a)
 }
 
-// request writes the request, and as much of its body as may be sent at once.
+// request writes the request, and as much of its body as may be sent unasked.
 func (s *stream) request(x *exchange) error {
 	fields, err := x.message.fields(x.target)
 	if err != nil {
@@ -128,11 +128,7 @@ func (s *stream) request(x *exchange) error {
 		return err
 	}
 	s.p.stage = stageSend
-	if err := s.flush(); err != nil {
-		return err
-	}
-	s.a.Sent = []byte(s.head)
-	return s.sendBody()
+	return s.send(s.head)
 }
 
 // flush writes the frames that are waiting.
@@ -142,22 +138,25 @@ func (s *stream) flush() error {
 	return err
 }
 
-// sendBody writes what the windows permit of the rest of the body.
-func (s *stream) sendBody() error {
+// send writes the frames that are waiting, with what the windows permit of the
+// rest of the body, and records it after what is recorded as head.
+func (s *stream) send(head string) error {
+	from := s.written
 	for s.written < len(s.body) && min(s.window, s.all) > 0 {
 		n := int(min(s.window, s.all, maxFrame, int64(len(s.body)-s.written)))
-		part := s.body[s.written : s.written+n]
-		if err := s.framer.WriteData(theStream, s.written+n == len(s.body), part); err != nil {
-			return err
-		}
-		if err := s.flush(); err != nil {
+		if err := s.framer.WriteData(theStream, s.written+n == len(s.body), s.body[s.written:s.written+n]); err != nil {
 			return err
 		}
 		s.written += n
 		s.window, s.all = s.window-int64(n), s.all-int64(n)
-		s.a.Sent = append(s.a.Sent, part...)
-		s.p.sent = len(s.a.Sent)
 	}
+	if s.out.Len() > 0 {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	s.a.Sent = append(append(s.a.Sent, head...), s.body[from:s.written]...)
+	s.p.sent = len(s.a.Sent)
 	if s.written == len(s.body) && s.p.stage == stageSend {
 		s.p.stage = stageWait
 	}
@@ -215,12 +214,7 @@ func (s *stream) controlled() error {
 	if s.control++; s.control > maxControl {
 		return s.bad("sent more than %d frames that are no answer", maxControl)
 	}
-	if s.out.Len() > 0 {
-		if err := s.flush(); err != nil {
-			return err
-		}
-	}
-	return s.sendBody()
+	return s.send("")
 }
 
 // settings takes over what matters of the peer's, and acknowledges them.

@@ -73,7 +73,7 @@ func peerAddr(peer netip.Addr) net.Addr {
 type pipeConn struct {
 	net.Conn
 	peer   net.Addr
-	broken *atomic.Pointer[error] // What reading fails with at both ends, once it is set.
+	broken *atomic.Pointer[error] // What both ends fail with, once it is set.
 }
 
 // RemoteAddr implements net.Conn.
@@ -82,12 +82,23 @@ func (c *pipeConn) RemoteAddr() net.Addr { return c.peer }
 // Read implements net.Conn.
 func (c *pipeConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	return n, c.why(err)
+}
+
+// Write implements net.Conn.
+func (c *pipeConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.why(err)
+}
+
+// why is the reason of an error, if there is another one than it says.
+func (c *pipeConn) why(err error) error {
 	if err != nil && c.broken != nil {
 		if why := c.broken.Load(); why != nil {
-			return n, *why
+			return *why
 		}
 	}
-	return n, err
+	return err
 }
 
 // fail ends the connection so that the other end sees err.
