@@ -88,7 +88,7 @@ type Retry struct {
 	Schedule        []time.Duration
 	ServerErrors    bool // Retry a 5xx.
 	TooManyRequests bool // Retry a 429.
-	NoAnswer        bool // Retry when no answer came: timeout, reset, no connection, no address.
+	NoAnswer        bool // Retry when no answer came: timeout, reset, GOAWAY, no connection, no address.
 }
 
 // again tells whether an attempt that did not succeed is to be repeated.

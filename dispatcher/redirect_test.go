@@ -117,3 +117,33 @@ func TestSource(t *testing.T) {
 		}
 	}
 }
+
+// FuzzLocation holds that whatever a service redirects to is no URL, is refused,
+// or makes one request with one line.
+func FuzzLocation(f *testing.F) {
+	for _, seed := range []string{"/new", "//evil.example/", "https://a:b@c/", "?x=1#y", "\\\\evil.example", "https://[::1]:8443/%zz", "http://127.0.0.1/", "javascript:0", "..//../a b", "\r\nX: y"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, to string) {
+		next, err := location("https://shop.example/approve?a=b", []Field{{"Location", to}})
+		if err != nil {
+			return
+		}
+		target, err := parseTarget(next)
+		if err != nil {
+			return
+		}
+		raw, err := redirectedTo(target)
+		if err != nil {
+			t.Fatalf("%q leads to %q, which is not written: %v", to, next, err)
+		}
+		if _, rest, _ := strings.Cut(string(raw), "\r\n"); !strings.HasPrefix(rest, "Host: "+target.authority+"\r\nContent-Type: ") {
+			t.Fatalf("%q leads to %q", to, raw)
+		}
+	})
+}
+
+func redirectedTo(to target) ([]byte, error) {
+	r := approve()
+	return r.message("").redirected(http.StatusTemporaryRedirect, false).wire(to)
+}

@@ -81,6 +81,9 @@ func (m *Memory) PutAttempt(_ context.Context, a Attempt) error {
 	for _, f := range a.Header {
 		size += int64(len(f.Name) + len(f.Value))
 	}
+	for _, h := range a.Hops {
+		size += int64(len(h.URL) + len(h.Location))
+	}
 	switch {
 	case a.ID == "":
 		return fmt.Errorf("storing an attempt of click %q: it has no id", a.ClickID)
