@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -37,6 +38,7 @@ type stream struct {
 	p      *progress
 	a      *Attempt
 	out    bytes.Buffer // Frames to be written.
+	wrote  <-chan error // Of those that are being written; nil if none are.
 	framer *http2.Framer
 	limit  int // Of the body.
 
@@ -66,6 +68,10 @@ func (d *Dispatcher) talkHTTP2(ctx context.Context, conn net.Conn, r *bufio.Read
 	err := s.request(x)
 	for err == nil && !s.done {
 		err = s.next()
+	}
+	_ = conn.SetWriteDeadline(time.Unix(1, 0)) // Nobody waits for the rest to be read.
+	if wroteErr := s.flushed(); wroteErr != nil && p.stage == stageWait && s.control == 0 {
+		p.stage, p.sent, a.Sent = stageSend, 0, nil // Nothing has come, nor been taken.
 	}
 	switch {
 	case err != nil && s.a.Status != 0:
@@ -131,10 +137,31 @@ func (s *stream) request(x *exchange) error {
 	return s.send(s.head)
 }
 
-// flush writes the frames that are waiting.
+// flush has the frames that are waiting written, when those before are, while the
+// answer is read: a service may say in TLS that it wants no request, and read
+// none of it.
 func (s *stream) flush() error {
-	_, err := s.conn.Write(s.out.Bytes())
+	if err := s.flushed(); err != nil {
+		return err
+	}
+	frames := bytes.Clone(s.out.Bytes())
 	s.out.Reset()
+	wrote := make(chan error, 1)
+	s.wrote = wrote
+	go func() {
+		_, err := s.conn.Write(frames)
+		wrote <- err
+	}()
+	return nil
+}
+
+// flushed waits until what was handed over is written.
+func (s *stream) flushed() error {
+	if s.wrote == nil {
+		return nil
+	}
+	err := <-s.wrote
+	s.wrote = nil
 	return err
 }
 

@@ -47,6 +47,7 @@ func TestServicesByHTTP2(t *testing.T) {
 		{FailBadResponse, dispatcher.ReasonReset, "", ""},
 		{FailCutBody, "", "HTTP/2.0", "half of it"},
 		{FailTLSExpired, dispatcher.ReasonTLSExpired, "", ""},
+		{FailTLSClient, dispatcher.ReasonTLSClient, "", ""},
 		{FailTLSNone, dispatcher.ReasonTLSNone, "", ""},
 	} {
 		host, err := s.add(Service{URL: "https://shop.example/approve", Body: "done", Fail: tt.fail})
