@@ -78,15 +78,14 @@ func readResponse(r *bufio.Reader, method string, maxBody int, p *progress) (res
 // returns it without taking it from r.
 func peekHead(r *bufio.Reader, p *progress) ([]byte, error) {
 	for line, seen := 0, 0; ; {
-		head, err := r.Peek(seen + 1)
-		if err != nil {
+		if _, err := r.Peek(seen + 1); err != nil {
 			if errors.Is(err, bufio.ErrBufferFull) {
 				return nil, &fault{ReasonBadResponse, fmt.Errorf("the answer's header from %s is longer than %d octets", p.place(), r.Size())}
 			}
 			return nil, err
 		}
 		p.stage = stageHeader
-		head, _ = r.Peek(r.Buffered()) // It is there.
+		head, _ := r.Peek(r.Buffered()) // It is there.
 		p.head = len(head)
 		if f := p.notHTTP(head); f != nil {
 			return nil, f

@@ -292,7 +292,7 @@ func TestUsage(t *testing.T) {
 	want := map[string]string{
 		"deliver":  "deliver SECTION from=ADDRESS|<> to=ADDRESS[,ADDRESS]... [peer=IP] [helo=NAME] [tls=yes|no]",
 		"inbound":  "inbound observe|enforce [proxy-from=CIDR[,CIDR]...] [tls=optional|required] [allow-from=CIDR[,CIDR]...]",
-		"endpoint": "endpoint URL [status=STATUS[,STATUS]...] [body=TEXT] [header=NAME:VALUE]... [fail=timeout|reset|slow-header|cut-header|cut-body|bad-response|tls|tls-expired|tls-name|tls-version|tls-client-certificate|tls-none|http2-unprocessed|http2-goaway] [trusts=DOMAIN]",
+		"endpoint": "endpoint URL [status=STATUS[,STATUS]...] [body=TEXT] [header=NAME:VALUE]... [fail=timeout|reset|slow-header|cut-header|cut-body|bad-response|http2-unprocessed|http2-goaway|tls|tls-expired|tls-name|tls-version|tls-client-certificate|tls-none] [trusts=DOMAIN]",
 		"expect":   "expect PATH [not] exists|==|!=|contains|matches [VALUE]",
 		"rotate":   "rotate [withdraw=yes|no]",
 	}

@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -36,26 +35,26 @@ const (
 	FailCutBody     Failure = "cut-body"     // It answers 200, and closes the connection within the body.
 	FailBadResponse Failure = "bad-response" // Its answer is no HTTP.
 
-	// Those of TLS and of HTTP/2 are of the whole host.
+	// By HTTP/2 it ends the connection with GOAWAY, and says that it has not
+	// processed the request, or that it has accepted it. By HTTP/1.1, which has no
+	// such words, it closes the connection.
+	FailHTTP2Unprocessed Failure = "http2-unprocessed"
+	FailHTTP2GoAway      Failure = "http2-goaway"
+
+	// Those of TLS are of the whole host.
 	FailTLS        Failure = "tls"                    // Its certificate is of an authority that nobody knows.
 	FailTLSExpired Failure = "tls-expired"            // Its certificate has expired.
 	FailTLSName    Failure = "tls-name"               // Its certificate is for another host.
 	FailTLSVersion Failure = "tls-version"            // It speaks TLS 1.0 and 1.1 only.
 	FailTLSClient  Failure = "tls-client-certificate" // It demands a certificate of the client.
 	FailTLSNone    Failure = "tls-none"               // It speaks plain HTTP on its port.
-
-	// By HTTP/2 it ends the connection with GOAWAY, and says that it has not
-	// processed the request, or that it has accepted it. By HTTP/1.1, which has no
-	// such words, it closes the connection.
-	FailHTTP2Unprocessed Failure = "http2-unprocessed"
-	FailHTTP2GoAway      Failure = "http2-goaway"
 )
 
 // Failures returns every failure.
 func Failures() []Failure {
 	return []Failure{
-		FailTimeout, FailReset, FailSlowHeader, FailCutHeader, FailCutBody, FailBadResponse,
-		FailTLS, FailTLSExpired, FailTLSName, FailTLSVersion, FailTLSClient, FailTLSNone, FailHTTP2Unprocessed, FailHTTP2GoAway,
+		FailTimeout, FailReset, FailSlowHeader, FailCutHeader, FailCutBody, FailBadResponse, FailHTTP2Unprocessed, FailHTTP2GoAway,
+		FailTLS, FailTLSExpired, FailTLSName, FailTLSVersion, FailTLSClient, FailTLSNone,
 	}
 }
 
@@ -74,8 +73,10 @@ func (f Failure) fail(w http.ResponseWriter, r *http.Request) bool {
 		breakConn(r, begun, io.EOF)
 	case FailBadResponse:
 		breakConn(r, "+OK this is no HTTP\r\n\r\n", io.EOF)
-	case FailHTTP2Unprocessed, FailHTTP2GoAway:
-		breakConn(r, "", io.EOF)
+	case FailHTTP2Unprocessed:
+		goAway(r, 0)
+	case FailHTTP2GoAway:
+		goAway(r, 1)
 	case FailCutBody:
 		if r.ProtoMajor == 1 {
 			breakConn(r, begun+"Content-Length: 100\r\n\r\nhalf of it", io.EOF)
@@ -104,6 +105,16 @@ func breakConn(r *http.Request, text string, err error) {
 	if pipe, ok := c.NetConn().(*pipeConn); ok {
 		pipe.fail(err)
 	}
+}
+
+// goAway ends the request's connection as HTTP/2 does: last is the last stream
+// that may have been processed, and the client's first one is 1.
+func goAway(r *http.Request, last uint32) {
+	if c, ok := r.Context().Value(connKey{}).(*tls.Conn); ok && r.ProtoMajor == 2 {
+		// A frame is one write, which keeps it apart from those of the server.
+		_ = http2.NewFramer(c, nil).WriteGoAway(last, http2.ErrCodeNo, nil)
+	}
+	breakConn(r, "", io.EOF)
 }
 
 // hostFailure returns how all of a host fails; empty if it does not.
@@ -186,49 +197,4 @@ func expiredLeaf(name string) (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
-
-// speakHTTP2 has the server speak HTTP/2, too, and the hosts that fail by it fail.
-func (s *services) speakHTTP2() error {
-	if err := http2.ConfigureServer(s.server, nil); err != nil {
-		return err
-	}
-	speak := s.server.TLSNextProto[http2.NextProtoTLS]
-	s.server.TLSNextProto[http2.NextProtoTLS] = func(server *http.Server, c *tls.Conn, h http.Handler) {
-		switch s.hostFailure(c.ConnectionState().ServerName) {
-		case FailHTTP2Unprocessed:
-			s.goAway(c, 0)
-		case FailHTTP2GoAway:
-			s.goAway(c, 1)
-		default:
-			speak(server, c, h)
-		}
-	}
-	return nil
-}
-
-// goAway reads a request and ends the connection with GOAWAY, whose last stream
-// that may have been processed is last.
-func (s *services) goAway(c *tls.Conn, last uint32) {
-	defer c.NetConn().Close()
-	if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
-		return
-	}
-	framer := http2.NewFramer(c, bufio.NewReader(c))
-	for ended := false; !ended; {
-		frame, err := framer.ReadFrame()
-		if err != nil {
-			return
-		}
-		switch f := frame.(type) {
-		case *http2.HeadersFrame:
-			ended = f.StreamEnded()
-		case *http2.DataFrame:
-			ended = f.StreamEnded()
-		}
-	}
-	// A pipe holds nothing: what the client says to this must be read.
-	s.owned.Go(func() { _, _ = io.Copy(io.Discard, c) })
-	_ = framer.WriteSettings()
-	_ = framer.WriteGoAway(last, http2.ErrCodeNo, nil)
 }

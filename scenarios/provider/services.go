@@ -56,9 +56,6 @@ func newServices(ca *keys.CA, now func() time.Time) (*services, error) {
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
-	if err := s.speakHTTP2(); err != nil {
-		return nil, err
-	}
 	config := &tls.Config{GetConfigForClient: s.agree, MinVersion: tls.VersionTLS12}
 	s.owned.Go(func() {
 		// It ends with close, and has no other way to fail.
