@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"container/heap"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -15,6 +16,7 @@ type entry struct {
 	attempts int
 	failures int // Attempts that used up a step of the schedule.
 	running  bool
+	awaited  int // Calls of Await that wait for it.
 	lane     *lane
 	place    int // In the lane's ready.
 }
@@ -101,6 +103,12 @@ func (q *queue) takeThis(e *entry, now time.Time) *entry {
 	q.underWay++
 	q.settle(e.lane)
 	return e
+}
+
+// overtakes tells whether an entry would begin before an earlier one of its lane
+// that somebody waits for, too.
+func (q *queue) overtakes(e *entry) bool {
+	return slices.ContainsFunc(e.lane.ready, func(o *entry) bool { return o.awaited > 0 && o.less(e) })
 }
 
 // settle puts a lane where it belongs, now that it has changed.

@@ -99,6 +99,7 @@ func TestRedirects(t *testing.T) {
 
 func TestSource(t *testing.T) {
 	t.Parallel()
+	wholeLoopback(t)
 	b := newBench(t, Options{})
 	service := newEcho(t, b)
 	r := approve()

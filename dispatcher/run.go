@@ -31,18 +31,20 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 }
 
 // Await makes the first attempt at a request, if it has not begun, and returns
-// when it has been made and recorded. It waits for nothing else but the places
-// and, if the request is behind others of its Queue, for these; it makes their
-// attempts that are due, and no longer waits if none of these is. It also returns
-// when the request has ended, or was never there. As to ctx it is as RunDue.
+// when it has been made and recorded. It waits for nothing else but the places,
+// in the order of submission among those who wait, and, if the request is behind
+// others of its Queue, for these; it makes their attempts that are due, and no
+// longer waits if none of these is. It also returns when the request has ended,
+// or was never there. As to ctx it is as RunDue.
 func (d *Dispatcher) Await(ctx context.Context, id string) error {
+	defer d.awaiting(id)()
 	return d.drive(ctx, driver{
 		next: func() *entry {
 			e := d.queue.byID[id]
 			if e == nil || e.attempts > 0 {
 				return nil
 			}
-			if e = d.queue.before(e); e.running {
+			if e = d.queue.before(e); e.running || d.queue.overtakes(e) {
 				return nil
 			}
 			return d.queue.takeThis(e, d.opts.Now())
@@ -56,6 +58,24 @@ func (d *Dispatcher) Await(ctx context.Context, id string) error {
 			return !e.running && e.due.After(d.opts.Now())
 		},
 	})
+}
+
+// awaiting notes that somebody waits for a request, until the function that it
+// returns is called.
+func (d *Dispatcher) awaiting(id string) (ended func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.queue.byID[id]
+	if e == nil {
+		return func() {}
+	}
+	e.awaited++
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		e.awaited--
+		d.rouse() // Whoever comes after it need not stand back any more.
+	}
 }
 
 // driver is what a call that makes attempts looks for. Its functions are called

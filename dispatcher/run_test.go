@@ -189,6 +189,34 @@ func TestAwait(t *testing.T) {
 	})
 }
 
+// TestAwaitInOrder has many wait for requests to one host: they get its places
+// in the order of submission.
+func TestAwaitInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(t, Options{Now: time.Now, PerHost: 1}, map[string]time.Duration{"slow.example": time.Second})
+		begin := time.Now()
+		var all sync.WaitGroup
+		h.ask(t, "slow.example", "first", "")
+		all.Go(func() { _ = h.Await(t.Context(), "first") })
+		synctest.Wait()
+		want := []string{"first 1"}
+		for i := range 20 {
+			id := h.ask(t, "slow.example", fmt.Sprintf("r%d", i), "")
+			all.Go(func() {
+				if err := h.Await(t.Context(), id); err != nil {
+					t.Error(err)
+				}
+			})
+			want = append(want, fmt.Sprintf("%s %d", id, i+2))
+		}
+		all.Wait()
+		if got := h.ended(begin); !slices.Equal(got, want) {
+			t.Errorf("ended %q, want %q", got, want)
+		}
+	})
+}
+
 // TestAwaitCutOff ends the context of one who waits: only what it began is cut
 // off, and made again.
 func TestAwaitCutOff(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -302,4 +303,12 @@ func (b *bench) listen(t testing.TB, handle func(net.Conn)) net.Listener {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// wholeLoopback skips a test where 127.0.0.1 is the only address of 127.0.0.0/8.
+func wholeLoopback(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("this system has one IPv4 address of its own")
+	}
 }

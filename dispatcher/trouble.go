@@ -138,6 +138,9 @@ func (p *progress) ended(err error) string {
 	if p.reused && p.head == 0 {
 		text += "; the connection was kept from an earlier request, and may have been given up by the service just then"
 	}
+	if p.asked && p.head == 0 {
+		text += "; it had asked for a certificate of the client, and got none"
+	}
 	return text
 }
 

@@ -225,6 +225,7 @@ func TestLookupTrouble(t *testing.T) {
 // and by name; and one with a dead address before the one that lives.
 func TestIPv6(t *testing.T) {
 	t.Parallel()
+	wholeLoopback(t)
 	addresses := map[string][]netip.Addr{
 		"six.example":  {netip.IPv6Loopback()},
 		"both.example": {netip.MustParseAddr("127.0.0.9"), netip.IPv6Loopback()},
