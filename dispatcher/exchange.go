@@ -48,7 +48,7 @@ type exchange struct {
 	way     way
 	method  string
 	raw     []byte   // As it is sent with HTTP/1.1.
-	message *message // The same; nil if HTTP/2 is not offered.
+	message *message // The same, for HTTP/2; nil if that is not offered.
 	open    opening
 }
 
@@ -70,7 +70,7 @@ func (d *Dispatcher) run(ctx context.Context, x *exchange, a *Attempt) error {
 	if err != nil && l.reused && len(a.Sent) == 0 && ctx.Err() == nil {
 		// It was given up by the service before anything was sent. There may be
 		// others that are kept, but they are as old.
-		x.open.keep = false
+		x.open.fresh = true
 		return d.run(ctx, x, a)
 	}
 	return err

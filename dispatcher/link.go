@@ -17,6 +17,7 @@ type opening struct {
 	limit  time.Duration // The time limit, for what is said when it has passed.
 	http2  bool          // HTTP/2 is offered.
 	keep   bool          // One that was kept may be used, and this one kept.
+	fresh  bool          // But none that was kept is used.
 }
 
 // link is a connection to a service on which TLS has been agreed.
@@ -47,7 +48,7 @@ func (d *Dispatcher) open(ctx context.Context, x *exchange, p *progress, a *Atte
 		return nil, err
 	}
 	key := linkKey{host: x.target.host, source: x.open.source}
-	if x.open.keep {
+	if x.open.keep && !x.open.fresh {
 		for _, key.addr = range list {
 			if l := d.kept.take(key); l != nil {
 				a.Addr, a.TLSVersion = key.addr.String(), tls.VersionName(l.conn.ConnectionState().Version)
