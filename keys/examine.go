@@ -48,6 +48,10 @@ type VerifyOptions struct {
 	// SignatureOnly looks at the signature and no further: the payload may be
 	// anything.
 	SignatureOnly bool
+
+	// bareIssuer takes iss without its scheme, too, as every library of Google's
+	// does of its own issuer (gmail-actions.md 3.6).
+	bareIssuer bool
 }
 
 // Result is what was found of one thing that was looked at.
@@ -227,7 +231,11 @@ func (x *examiner) claims(c *claimSet) {
 		}
 		return
 	}
-	x.literal("issuer", "iss", c, c.Issuer, x.o.Issuer, ErrIssuer)
+	issuer := x.o.Issuer
+	if x.o.bareIssuer && c.Issuer == bareIssuer(issuer) {
+		issuer = c.Issuer
+	}
+	x.literal("issuer", "iss", c, c.Issuer, issuer, ErrIssuer)
 	x.audience(c)
 	x.literal("authorized-party", "azp", c, c.AuthorizedParty, x.o.AuthorizedParty, ErrAuthorizedParty)
 	x.times(c)

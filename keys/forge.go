@@ -34,8 +34,9 @@ func Signings() []Signing {
 	return []Signing{SignCurrent, SignStranger, SignWithdrawn, SignHMAC, SignNone, SignBroken, SignTruncated}
 }
 
-// Forgery is a token that differs from the one that Token would make.
+// Forgery is a token that differs from the one that ShapedToken would make.
 type Forgery struct {
+	Shape Shape
 	// Header and Claims are set on top of the members that the token would
 	// have; a value of nil removes one. Values are what encoding/json writes.
 	// alg and kid follow from Signing unless they are set here.
@@ -58,7 +59,7 @@ func (s *Set) Forge(c Claims, f Forgery) (string, error) {
 	if f.Lifetime != 0 {
 		view.lifetime = f.Lifetime
 	}
-	payload, err := s.forgedClaims(view, c, f.Claims)
+	payload, err := s.forgedClaims(view, c, f)
 	if err != nil {
 		return "", fmt.Errorf("forging token: %w", err)
 	}
@@ -67,6 +68,9 @@ func (s *Set) Forge(c Claims, f Forgery) (string, error) {
 		return "", err
 	}
 	header := map[string]any{"alg": "RS256", "typ": "JWT", "kid": m.id}
+	if f.Shape.NoType {
+		delete(header, "typ")
+	}
 	switch f.Signing {
 	case SignHMAC:
 		header["alg"] = "HS256"
@@ -94,11 +98,12 @@ func (s *Set) Forge(c Claims, f Forgery) (string, error) {
 }
 
 // forgedClaims are the claims that a token would have, with some replaced.
-func (s *Set) forgedClaims(v view, c Claims, replaced map[string]any) ([]byte, error) {
-	if _, given := replaced["aud"]; !given && c.Audience == "" {
+func (s *Set) forgedClaims(v view, c Claims, f Forgery) ([]byte, error) {
+	if _, given := f.Claims["aud"]; !given && c.Audience == "" {
 		return nil, errors.New("no audience")
 	}
-	made, err := json.Marshal(s.complete(v, c))
+	full := f.Shape.claims(s.complete(v, c))
+	made, err := json.Marshal(full)
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +112,8 @@ func (s *Set) forgedClaims(v view, c Claims, replaced map[string]any) ([]byte, e
 		return nil, err
 	}
 	// Numbers that came through float64 would lose their form.
-	full := s.complete(v, c)
-	members["iat"], members["exp"] = full.IssuedAt.Unix(), full.Expiry.Unix()
-	override(members, replaced)
+	members["iat"], members["exp"] = full.IssuedAt, full.Expiry
+	override(members, f.Claims)
 	return json.Marshal(members)
 }
 

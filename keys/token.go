@@ -118,12 +118,14 @@ func (s *Set) Verify(token string, o VerifyOptions) (Claims, error) {
 }
 
 // Examine is [Examine] with what the set knows: its keys, issuer, authorized
-// party and clock. Options that are left zero are the set's.
+// party and clock. Options that are left zero are the set's; its issuer may then
+// stand without its scheme.
 func (s *Set) Examine(token string, o VerifyOptions) Examination {
 	view := s.view()
 	if o.At.IsZero() {
 		o.At = view.now
 	}
+	o.bareIssuer = o.Issuer == ""
 	o.Issuer = withDefault(o.Issuer, s.opts.Issuer)
 	o.AuthorizedParty = withDefault(o.AuthorizedParty, s.opts.AuthorizedParty)
 	return Examine(token, view.trusted(), o)
