@@ -42,6 +42,10 @@ type Action struct {
 	// mail inside it that its sender forwarded by hand.
 	Enclosed Enclosure `json:"enclosed,omitempty"`
 	Place    Place     `json:"place"`
+	// Extent is how many octets of the decoded part have to be read for all of
+	// the action: up to the end of its script or, in Microdata, to the beginning
+	// of the last tag that says something of it.
+	Extent int `json:"extent,omitempty"`
 }
 
 // Handler is an HttpActionHandler.

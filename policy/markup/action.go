@@ -83,6 +83,7 @@ func (f *finder) action(it, owner *item, via string) {
 		StartTime:   f.single(it, "startTime", PropertyRepeated),
 		EndTime:     f.single(it, "endTime", PropertyRepeated),
 		Place:       f.page.place(it.at),
+		Extent:      f.page.extent(it),
 	}
 	if owner != nil {
 		a.On, a.Description = owner.typ(), owner.text("description")
@@ -151,12 +152,13 @@ func (f *finder) handler(a *policy.Action, v value) {
 	case v.item.is(handlerType) && len(a.Handlers) == maxTargets:
 		f.page.add(v.at, TooManyTargets, "only the first %d handlers of an action are read", maxTargets)
 	case v.item.is(handlerType):
+		url := f.one(v.item, "url", URLRepeated)
 		a.Handlers = append(a.Handlers, policy.Handler{
 			Type:     handlerType,
-			URL:      f.single(v.item, "url", URLRepeated),
+			URL:      url.string(),
 			Method:   f.method(v.item),
 			Encoding: f.single(v.item, "encoding", PropertyRepeated),
-			Link:     v.item.link("url"),
+			Link:     url.link,
 		})
 	case v.item.is("WebActionHandler"):
 		for _, u := range v.item.values("url") {
@@ -232,20 +234,34 @@ func (f *finder) implied(it *item) {
 		Targets:     []string{url},
 		Implied:     "trackingUrl",
 		Place:       f.page.place(at),
+		Extent:      f.page.extent(it),
 	}})
 }
 
-// single returns the first text of a property that has one value. Which of
-// several Gmail takes is not known (gmail-actions.md 1.7).
+// single returns the text of a property that has one value: of several the first,
+// unless the last is to count. Which of them Gmail takes is not known
+// (gmail-actions.md 1.7).
 func (f *finder) single(it *item, name string, repeated policy.Reason) string {
-	first := it.text(name)
-	for _, v := range it.values(name) {
-		if s := v.string(); s != "" && s != first {
-			f.page.add(v.at, repeated, "%s of %.60q has several values; the first counts", name, it.typ())
+	return f.one(it, name, repeated).string()
+}
+
+// one returns the value of such a property.
+func (f *finder) one(it *item, name string, repeated policy.Reason) (counts value) {
+	list := slices.DeleteFunc(it.values(name), func(v value) bool { return v.string() == "" })
+	if len(list) == 0 {
+		return value{}
+	}
+	counts, which := list[0], "first"
+	if f.page.options.Last {
+		counts, which = list[len(list)-1], "last"
+	}
+	for _, v := range list {
+		if v.string() != list[0].string() {
+			f.page.add(v.at, repeated, "%s of %.60q has several values; the %s counts", name, it.typ(), which)
 			break
 		}
 	}
-	return first
+	return counts
 }
 
 // layouts are the forms of ISO 8601 that are read; those without offset come

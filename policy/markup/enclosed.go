@@ -21,6 +21,7 @@ const (
 // enclosed is what is enclosed in a message.
 type enclosed struct {
 	message  *message.Message
+	options  Options
 	title    *string // The Subject, once it was asked for.
 	parts    []message.Part
 	pages    []*page // By part; nil if it is none in which actions count.
@@ -36,12 +37,12 @@ type attached struct {
 
 // findEnclosed reads the parts of a message, and finds the mails that it encloses
 // in them and as attachments.
-func findEnclosed(m *message.Message, parts []message.Part, room *room) *enclosed {
-	e := &enclosed{message: m, parts: parts, pages: make([]*page, len(parts)), mails: make([][]policy.Enclosed, len(parts))}
+func findEnclosed(m *message.Message, parts []message.Part, o Options, room *room) *enclosed {
+	e := &enclosed{message: m, options: o, parts: parts, pages: make([]*page, len(parts)), mails: make([][]policy.Enclosed, len(parts))}
 	actions := false
 	for i, part := range parts {
 		if part.Type == "text/html" && part.Disposition != "attachment" {
-			e.pages[i] = newPage(part.Number, part.Text, room)
+			e.pages[i] = newPage(part.Number, part.Text, o, room)
 			actions = actions || e.pages[i].scripts || e.pages[i].microdata
 		}
 	}
@@ -171,7 +172,7 @@ func (e *enclosed) repeats(i int) bool {
 
 // attachedActions returns the actions of the attached mails.
 func (e *enclosed) attachedActions(room *room, p *policy.Problems) []policy.Action {
-	r := attachedReader{room: room, problems: p, left: maxEnclosed}
+	r := attachedReader{options: e.options, room: room, problems: p, left: maxEnclosed}
 	for _, a := range e.attached {
 		r.read(a, 1)
 	}
@@ -180,6 +181,7 @@ func (e *enclosed) attachedActions(room *room, p *policy.Problems) []policy.Acti
 
 // attachedReader reads attached mails, and those attached to them.
 type attachedReader struct {
+	options  Options
 	room     *room
 	problems *policy.Problems
 	left     int // Mails that may still be read.
@@ -196,7 +198,7 @@ func (r *attachedReader) read(a attached, depth int) {
 	for _, part := range parts {
 		part.Number = a.number + "." + part.Number
 		if part.Type == "text/html" && part.Disposition != "attachment" {
-			page := newPage(part.Number, part.Text, r.room)
+			page := newPage(part.Number, part.Text, r.options, r.room)
 			page.extract(nil, false)
 			page.finish(true)
 			for _, action := range page.actions {

@@ -12,6 +12,7 @@ type item struct {
 	props []property // In order. Microdata repeats names.
 	at    int        // Offset in the part; below zero is unknown.
 	reach int        // How far down it reaches, with all that belongs to it.
+	last  int        // How far its part has to be read for all of it.
 }
 
 type property struct {
@@ -83,13 +84,6 @@ func (it *item) values(name string) []value {
 		}
 	}
 	return list
-}
-
-// link reports whether the first value of a property is that of a visible
-// link.
-func (it *item) link(name string) bool {
-	list := it.values(name)
-	return len(list) > 0 && list[0].link
 }
 
 // text returns the first text of a property.

@@ -46,18 +46,17 @@ func (p *page) parseJSON(block []byte, at int) *node {
 		p.add(at, JSONTooLarge, "the JSON-LD block has %d octets; blocks with more than %d are not read", len(block), maxBlock)
 		return nil
 	}
-	// Its errors count octets exactly; those of a Decoder's tokens do not.
-	var raw json.RawMessage
-	if err := json.Unmarshal(block, &raw); err != nil {
-		i := len(block)
-		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) && syntax.Offset > 0 {
-			i = int(syntax.Offset) - 1
+	if i, err := checkJSON(block); err != nil {
+		plain := block
+		if p.options.Lenient {
+			plain = withoutComments(block)
 		}
-		if strings.Contains(err.Error(), "end of JSON") {
-			i = len(block)
+		if _, still := checkJSON(plain); still != nil {
+			p.add(at+i, JSONSyntax, "the JSON-LD block is not JSON: %s", explain(block, i, err))
+			return nil
 		}
-		p.add(at+i, JSONSyntax, "the JSON-LD block is not JSON: %s", explain(block, i, err))
-		return nil
+		p.add(at+i, JSONLenient, "the JSON-LD block is not JSON, and is read all the same, as a dial says: %s", explain(block, i, err))
+		block = plain
 	}
 	r := jsonReader{page: p, block: block, at: at}
 	n := r.value(0)
@@ -66,6 +65,23 @@ func (p *page) parseJSON(block []byte, at int) *node {
 		return nil
 	}
 	return n
+}
+
+// checkJSON says whether a block is JSON, and where it is not.
+func checkJSON(block []byte) (at int, err error) {
+	// Its errors count octets exactly; those of a Decoder's tokens do not.
+	var raw json.RawMessage
+	if err = json.Unmarshal(block, &raw); err == nil {
+		return 0, nil
+	}
+	at = len(block)
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) && syntax.Offset > 0 {
+		at = int(syntax.Offset) - 1
+	}
+	if strings.Contains(err.Error(), "end of JSON") {
+		at = len(block)
+	}
+	return at, err
 }
 
 // jsonReader reads a block that is valid JSON. A json.Decoder would do, but

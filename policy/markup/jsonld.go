@@ -80,6 +80,7 @@ func (c context) term(s string) (string, bool) {
 
 // jsonLD reads one block, at an offset.
 func (p *page) jsonLD(block []byte, at int) {
+	p.scriptTo = at + len(block)
 	if n := p.parseJSON(block, at); n != nil {
 		p.topNode(n, context{})
 	}
@@ -106,7 +107,7 @@ func (p *page) topNode(n *node, c context) {
 		p.add(n.at, ContextMissing, `the object has no "@context"`)
 		return
 	}
-	if graph := n.get("@graph"); graph != nil {
+	if graph := n.get("@graph"); graph != nil && !p.options.NoGraph {
 		p.topNode(graph, c)
 		if n.get("@type") == nil {
 			return
@@ -132,7 +133,7 @@ func (p *page) context(n *node, c context) (context, bool) {
 
 // item reads an object whose context has been read.
 func (p *page) item(n *node, c context) *item {
-	it := &item{at: n.at, reach: p.reach(n.at)} // As far as the script, which stands in one place.
+	it := &item{at: n.at, reach: p.reach(n.at), last: p.scriptTo} // As far as the script, which stands in one place.
 	for _, m := range n.members {
 		switch m.name {
 		case "@context", "@graph":

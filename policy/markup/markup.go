@@ -44,19 +44,32 @@ const (
 	syntaxMicrodata = "microdata"
 )
 
+// Options say how markup is read where no document does. The zero value is how
+// the provider reads it by default.
+type Options struct {
+	Lenient bool // JSON-LD with comments and trailing commas is read.
+	NoGraph bool // The items in an @graph are not read.
+	// Last says that of several values of a property that should have one the
+	// last counts, and not the first.
+	Last bool
+}
+
+// Extract returns what the message offers, read by default.
+func Extract(m *message.Message) policy.Markup { return Options{}.Extract(m) }
+
 // Extract returns what the message offers. Only text/html parts that are no
 // attachment count (gmail-actions.md 1.7); the actions are in the order of the
 // parts and of the text. After them come those of the mails that are attached,
 // which say so; problems inside these are not its sender's doing, and are left
 // out, as are their items and their one-click unsubscription.
-func Extract(m *message.Message) policy.Markup {
+func (o Options) Extract(m *message.Message) policy.Markup {
 	markup := policy.Markup{Actions: []policy.Action{}}
 	var p policy.Problems
 	markup.Unsubscribe = unsubscribe(m, &p)
 	room := newRoom()
 	parts, broken := m.Parts()
 	p.Join(broken)
-	found := findEnclosed(m, parts, &room)
+	found := findEnclosed(m, parts, o, &room)
 	for i, part := range parts {
 		if part.Disposition == "attachment" {
 			continue
@@ -93,7 +106,7 @@ func Extract(m *message.Message) policy.Markup {
 // places have.
 func ExtractHTML(part string, html []byte) (actions []policy.Action, items []string, problems []policy.Problem) {
 	room := newRoom()
-	p := newPage(part, html, &room)
+	p := newPage(part, html, Options{}, &room)
 	p.extract(func() string { return "" }, p.scripts || p.microdata)
 	p.finish(false)
 	return p.actions, p.items, p.problems.List()
@@ -113,6 +126,8 @@ type page struct {
 	seen     map[*item]bool // Items in which actions were looked for.
 	marks    []mark
 	room     *room
+	options  Options
+	scriptTo int // Where the script ends that is being read.
 
 	quotes *quote.Page // Nil if enclosed mails are not looked for.
 	mails  []policy.Enclosed
@@ -124,8 +139,8 @@ type page struct {
 	overflow int // Where the first of these stands.
 }
 
-func newPage(part string, html []byte, room *room) *page {
-	p := &page{part: part, html: html, room: room, seen: map[*item]bool{}, start: -1, body: -1}
+func newPage(part string, html []byte, o Options, room *room) *page {
+	p := &page{part: part, html: html, options: o, room: room, seen: map[*item]bool{}, start: -1, body: -1}
 	// Neither word can be written with character references, as the script's type
 	// can.
 	p.scripts, p.microdata = containsFold(html, "<script"), containsFold(html, "itemscope")
@@ -179,6 +194,15 @@ func (p *page) reach(at int) int {
 		return math.MaxInt
 	}
 	return at
+}
+
+// extent returns how much of the page has to be read for an item: all of it, if
+// that is not sure.
+func (p *page) extent(it *item) int {
+	if p.forged {
+		return len(p.html)
+	}
+	return max(it.last, 0)
 }
 
 // place returns the place of an offset; one below zero is unknown.

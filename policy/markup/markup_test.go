@@ -191,6 +191,7 @@ func TestActionFields(t *testing.T) {
 		StartTime: "2026-01-02T03:04:05+01:00", EndTime: "2026-01-03",
 		Legacy: []string{"action", "actionHandler"},
 		Place:  policy.Place{Part: "2.1", Line: 4, Col: 3},
+		Extent: strings.Index(html, "</script>"),
 	}}
 	if len(actions) == 1 {
 		if got := actions[0].Start.UTC(); got != time.Date(2026, 1, 2, 2, 4, 5, 0, time.UTC) {
@@ -252,6 +253,9 @@ func checkInvariants(t *testing.T, html []byte) {
 		t.Fatalf("%d actions, %d problems", len(actions), len(problems))
 	}
 	for i, a := range actions {
+		if a.Extent < 0 || a.Extent > len(html) {
+			t.Fatalf("extent %d of %d", a.Extent, len(html))
+		}
 		if a.Index != i || !strings.HasSuffix(a.Type, "Action") || !inHTML(a.Place) || a.Name != strings.TrimSpace(a.Name) {
 			t.Fatalf("action %d: %+v", i, a)
 		}
@@ -299,6 +303,10 @@ func FuzzExtract(f *testing.F) {
 		}
 		if !reflect.DeepEqual(m, Extract(message.Parse(raw))) {
 			t.Fatal("read differently the second time")
+		}
+		o := Options{Lenient: true, NoGraph: true, Last: true}
+		if other := o.Extract(message.Parse(raw)); len(other.Actions) > maxActions || !reflect.DeepEqual(other.Unsubscribe, m.Unsubscribe) {
+			t.Fatalf("by other options: %+v", other)
 		}
 	})
 }

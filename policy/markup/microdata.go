@@ -110,7 +110,7 @@ func (d *document) item(n *html.Node, depth int) *item {
 		return nil
 	}
 	d.items[n] = nil
-	it := &item{id: attr(n, "itemid"), at: offset(n), reach: d.page.reach(offset(n))}
+	it := &item{id: attr(n, "itemid"), at: offset(n), reach: d.page.reach(offset(n)), last: offset(n)}
 	for _, typ := range d.types(n) {
 		d.page.addType(it, typ, it.at)
 	}
@@ -127,7 +127,10 @@ func (d *document) item(n *html.Node, depth int) *item {
 				d.page.add(v.at, MicrodataContent, "the content attribute of %s is not used; that of meta is", e.Data)
 			}
 		}
-		it.reach = max(it.reach, d.page.reachOf(v))
+		it.reach, it.last = max(it.reach, d.page.reachOf(v)), max(it.last, v.at)
+		if v.item != nil {
+			it.last = max(it.last, v.item.last)
+		}
 		for name := range strings.FieldsSeq(attr(e, "itemprop")) {
 			if len(it.props) == maxProperties {
 				d.page.add(v.at, MicrodataTooLarge, "only the first %d properties of an item are read", maxProperties)

@@ -7,6 +7,7 @@ const (
 	HTMLTooLarge      policy.Reason = "html-too-large"      // A part that is not searched.
 	HTMLTooDeep       policy.Reason = "html-too-deep"       // HTML nested so deep that its Microdata is not read.
 	JSONSyntax        policy.Reason = "json-syntax"         // A JSON-LD block that is not JSON (RFC 8259).
+	JSONLenient       policy.Reason = "json-lenient"        // A JSON-LD block that is not JSON and is read all the same.
 	JSONDuplicateKey  policy.Reason = "json-duplicate-key"  // A name stands twice in an object (RFC 8259 section 4).
 	JSONTooDeep       policy.Reason = "json-too-deep"       // A JSON-LD block nested beyond the limit.
 	JSONTooLarge      policy.Reason = "json-too-large"      // A JSON-LD block longer than the limit.
