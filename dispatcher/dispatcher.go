@@ -83,6 +83,8 @@ type Options struct {
 // always is; for the others nothing is documented (gmail-actions.md section 4,
 // U2).
 type Retry struct {
+	// Statuses are retried beside those below.
+	Statuses []int
 	// Schedule is how long after the end of each failed attempt the next is
 	// due. When it ends so do the attempts; an empty one allows no retry.
 	Schedule        []time.Duration
@@ -94,7 +96,7 @@ type Retry struct {
 // again tells whether an attempt that did not succeed is to be repeated.
 func (r Retry) again(a Attempt) bool {
 	switch {
-	case a.Status == 408:
+	case a.Status == 408 || slices.Contains(r.Statuses, a.Status):
 		return true
 	case a.Status == 429:
 		return r.TooManyRequests

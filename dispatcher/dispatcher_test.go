@@ -53,6 +53,7 @@ func TestRetry(t *testing.T) {
 		{"reset", Retry{Schedule: schedule}, []string{"0"}, "failed/reset; failed/reset"},
 		{"500, retried", Retry{Schedule: schedule, ServerErrors: true}, []string{"500", "503", "200"}, "retrying/status retrying/status succeeded/; succeeded/"},
 		{"429, retried", Retry{Schedule: schedule, TooManyRequests: true}, []string{"429", "500"}, "retrying/status failed/status; failed/status"},
+		{"409, retried", Retry{Schedule: schedule, Statuses: []int{403, 409}}, []string{"409", "410"}, "retrying/status failed/status; failed/status"},
 		{"reset, retried", Retry{Schedule: schedule, NoAnswer: true}, []string{"0", "200"}, "retrying/reset succeeded/; succeeded/"},
 	}
 	for _, tt := range tests {
