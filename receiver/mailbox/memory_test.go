@@ -191,6 +191,10 @@ func TestEvictionByBytes(t *testing.T) {
 	if err := m.PutAttempt(ctx, attempt); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want too large", err)
 	}
+	attempt.Header, attempt.Hops = nil, []Hop{{URL: strings.Repeat("x", 30_000), Location: strings.Repeat("x", 30_000)}}
+	if err := m.PutAttempt(ctx, attempt); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v, want too large", err)
+	}
 	if got := list(t, m, Query{World: "w", Account: "alice"}); got != "1:1 3:3" {
 		t.Errorf("kept %q", got)
 	}
