@@ -73,7 +73,7 @@ var actionChecks = slices.Concat([]Check{
 		Dials: []DialID{DialMailingList},
 		run:   checkAccessPattern,
 	},
-}, signedChecks, []Check{
+}, signedChecks, countedChecks, []Check{
 	{
 		ID: "delivered", Scope: ScopeAction,
 		Doc:     "The provider accepts the mail and files it in the inbox.",

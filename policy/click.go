@@ -77,10 +77,12 @@ type ClickVerdict struct {
 type RequestPlan struct {
 	Method string `json:"method"`
 	URL    string `json:"url"` // As the handler states it, unchanged.
-	// Body is form-encoded; a request of method GET has none.
+	// Body is form-encoded, or JSON; a request of method GET has none.
 	Body string `json:"body"`
-	// Form says that Body is sent with its content type, even when empty.
+	// Form says that Body is sent with the content type of a form, even when
+	// empty, and JSON that it is sent with that of JSON.
 	Form bool `json:"form"`
+	JSON bool `json:"json,omitempty"`
 	// UserAgent says that the provider's action User-Agent is sent.
 	UserAgent bool `json:"userAgent"`
 	// Persona is who makes it: it decides whose token goes with it.

@@ -120,6 +120,32 @@ func TestRequestPlan(t *testing.T) {
 			r[0].From = "other.example"
 			e.Dials = policy.Dials{policy.DialSelfBearer: "yes"}
 		}, policy.RequestPlan{Method: "POST", URL: u, Body: "confirmed=Approved", Form: true, UserAgent: true, Bearer: true, Audience: "https://shop.example"}},
+		{"self-sent, of the handler", func(e *policy.Evidence, r policy.Registry) {
+			e.Access.Pattern, e.Markup.Actions[0].Handlers[0].URL = policy.PatternSelf, "https://API.shop.example:8443/approve"
+			r[0].From = "other.example"
+			e.Dials = policy.Dials{policy.DialSelfBearer: "yes", policy.DialSelfAudience: "handler-host"}
+		}, policy.RequestPlan{Method: "POST", URL: "https://API.shop.example:8443/approve", Body: "confirmed=Approved", Form: true, UserAgent: true, Bearer: true, Audience: "https://api.shop.example"}},
+		{"not self-sent", func(e *policy.Evidence, _ policy.Registry) {
+			e.Dials = policy.Dials{policy.DialSelfAudience: "handler-host"}
+			e.Markup.Actions[0].Handlers[0].URL = "https://api.shop.example/"
+		}, policy.RequestPlan{Method: "POST", URL: "https://api.shop.example/", Body: "confirmed=Approved", Form: true, UserAgent: true, Bearer: true, Audience: "https://shop.example"}},
+		{"JSON by dial", func(e *policy.Evidence, _ policy.Registry) {
+			e.Markup.Actions[0].Handlers[0].Encoding = " application/JSON ; charset=utf-8"
+			e.Dials = policy.Dials{policy.DialEncoding: "stated"}
+		}, policy.RequestPlan{Method: "POST", URL: u, Body: `{"confirmed":"Approved"}`, JSON: true, UserAgent: true, Bearer: true, Audience: "https://shop.example"}},
+		{"JSON without inputs", func(e *policy.Evidence, r policy.Registry) {
+			e.Markup.Actions[0].Type, r[0].Actions = "SaveAction", nil
+			e.Markup.Actions[0].Handlers[0].Encoding = "application/json"
+			e.Dials = policy.Dials{policy.DialEncoding: "stated"}
+		}, policy.RequestPlan{Method: "POST", URL: u, Body: "{}", JSON: true, UserAgent: true, Bearer: true, Audience: "https://shop.example"}},
+		{"another encoding", func(e *policy.Evidence, _ policy.Registry) {
+			e.Markup.Actions[0].Handlers[0].Encoding = "multipart/form-data"
+			e.Dials = policy.Dials{policy.DialEncoding: "stated"}
+		}, policy.RequestPlan{Method: "POST", URL: u, Body: "confirmed=Approved", Form: true, UserAgent: true, Bearer: true, Audience: "https://shop.example"}},
+		{"JSON is asked for by GET", func(e *policy.Evidence, _ policy.Registry) {
+			e.Markup.Actions[0].Handlers[0] = policy.Handler{Type: "HttpActionHandler", URL: u, Method: "GET", Encoding: "application/json"}
+			e.Dials = policy.Dials{policy.DialEncoding: "stated"}
+		}, policy.RequestPlan{Method: "GET", URL: u, UserAgent: true, Bearer: true, Audience: "https://shop.example"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -71,7 +71,7 @@ func DecideClick(c ClickEvidence, reg Registry) ClickVerdict {
 	}
 	v.Answer = ClickFire
 	v.Request = planRequest(s)
-	v.Dials = append(v.Dials, dialsRead(e.Dials, []Check{{Dials: []DialID{DialMethod, DialSaveBody, DialGetInputs, DialAudience, DialSelfBearer}}})...)
+	v.Dials = append(v.Dials, dialsRead(e.Dials, planDials)...)
 	return v
 }
 
@@ -132,6 +132,11 @@ func checkNotPending(s subject) conclusion {
 	return pass("no-request-pending", "no request is under way")
 }
 
+// planDials are those that planRequest reads.
+var planDials = []Check{{Dials: []DialID{
+	DialMethod, DialSaveBody, DialGetInputs, DialEncoding, DialAudience, DialSelfBearer, DialSelfAudience,
+}}}
+
 // planRequest says which request an in-app action leads to
 // (gmail-actions.md section 2 and 3).
 func planRequest(s subject) *RequestPlan {
@@ -145,35 +150,64 @@ func planRequest(s subject) *RequestPlan {
 	if p.Method != "POST" && p.Method != "GET" {
 		p.Method = dials.Get(DialMethod)
 	}
+	confirmed := s.action.Type == "ConfirmAction" || dials.Get(DialSaveBody) == "confirmed"
 	inputs := ""
-	if s.action.Type == "ConfirmAction" || dials.Get(DialSaveBody) == "confirmed" {
+	if confirmed {
 		inputs = "confirmed=Approved"
 	}
 	switch {
+	case p.Method == "POST" && dials.Get(DialEncoding) == "stated" && asksForJSON(h.Encoding):
+		p.Body, p.JSON = "{}", true
+		if confirmed {
+			p.Body = `{"confirmed":"Approved"}`
+		}
 	case p.Method == "POST":
 		p.Body, p.Form = inputs, true
 	case inputs != "" && dials.Get(DialGetInputs) == "query":
 		p.URL = withQuery(p.URL, inputs)
 	}
-	switch {
-	case p.Persona == PersonaOtherProvider:
-		// Whether it has the sender registered is not ours to know: what it can
-		// send at most is what a service has to refuse.
-		p.Bearer = s.fromDomain() != ""
-	case p.Persona != PersonaProvider:
-	case s.offered.Registration != nil:
-		p.Bearer = s.offered.Registration.Bearer
-	default:
-		p.Bearer = dials.Get(DialSelfBearer) == "yes"
-	}
-	if p.Bearer {
-		domain := s.fromDomain()
-		if dials.Get(DialAudience) == "org-domain" && s.e.Auth.DMARC.OrgDomain != "" {
-			domain = s.e.Auth.DMARC.OrgDomain
-		}
-		p.Audience = "https://" + domain
+	if p.Bearer = s.carriesToken(p.Persona); p.Bearer {
+		p.Audience = "https://" + s.audience()
 	}
 	return p
+}
+
+// asksForJSON says whether a handler's encoding is the media type of JSON, with
+// parameters or without.
+func asksForJSON(encoding string) bool {
+	media, _, _ := strings.Cut(encoding, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+}
+
+// carriesToken says whether the request of a persona carries a token.
+func (s subject) carriesToken(who Persona) bool {
+	switch {
+	case who == PersonaOtherProvider:
+		// Whether it has the sender registered is not ours to know: what it can
+		// send at most is what a service has to refuse.
+		return s.fromDomain() != ""
+	case who != PersonaProvider:
+		return false
+	case s.offered.Registration != nil:
+		return s.offered.Registration.Bearer
+	}
+	return s.e.Dials.Get(DialSelfBearer) == "yes"
+}
+
+// audience is the domain that a token's aud names.
+func (s subject) audience() string {
+	dials := s.e.Dials
+	if s.e.Access.Pattern == PatternSelf && dials.Get(DialSelfAudience) == "handler-host" {
+		// A handler's URL that cannot be read is never requested.
+		if u, err := url.Parse(s.action.Handlers[0].URL); err == nil && u.Hostname() != "" {
+			host, _ := strings.CutSuffix(strings.ToLower(u.Host), ":"+u.Port())
+			return host
+		}
+	}
+	if dials.Get(DialAudience) == "org-domain" && s.e.Auth.DMARC.OrgDomain != "" {
+		return s.e.Auth.DMARC.OrgDomain
+	}
+	return s.fromDomain()
 }
 
 // withQuery appends inputs to a URL's query and leaves the rest as it is.

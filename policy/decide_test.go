@@ -238,6 +238,29 @@ var actionCases = []struct {
 	{"number as host", handlerURL("https://2130706433/"), "action-url", "url-malformed"},
 	{"IPv6", handlerURL("https://[2001:db8::1]:8443/x"), "", "offered"},
 	{"missing", handlerURL(""), "action-url", "url-missing"},
+	{"beyond the number", func(e *policy.Evidence, a *policy.Action) {
+		a.Index, e.Dials = 2, policy.Dials{policy.DialMaxActions: "2"}
+	}, "action-counted", "beyond-max-actions"},
+	{"last of the number", func(e *policy.Evidence, a *policy.Action) {
+		a.Index, e.Dials = 1, policy.Dials{policy.DialMaxActions: "2"}
+	}, "", "offered"},
+	{"beyond the size", func(e *policy.Evidence, a *policy.Action) {
+		a.Extent, e.Dials = 2001, policy.Dials{policy.DialMaxMarkup: "2000"}
+	}, "action-counted", "beyond-max-size"},
+	{"as far as the size", func(e *policy.Evidence, a *policy.Action) {
+		a.Extent, e.Dials = 2000, policy.Dials{policy.DialMaxMarkup: "2000"}
+	}, "", "offered"},
+	{"other syntax alone", func(e *policy.Evidence, _ *policy.Action) {
+		e.Dials = policy.Dials{policy.DialSyntax: "microdata"}
+	}, "", "offered"},
+	{"other syntax", func(e *policy.Evidence, _ *policy.Action) {
+		e.Markup.Actions = append(e.Markup.Actions, policy.Action{Index: 1, Syntax: "microdata", Type: "ViewAction"})
+		e.Dials = policy.Dials{policy.DialSyntax: "microdata"}
+	}, "action-counted", "other-syntax"},
+	{"other syntax in a mail inside", func(e *policy.Evidence, _ *policy.Action) {
+		e.Markup.Actions = append(e.Markup.Actions, policy.Action{Index: 1, Syntax: "microdata", Type: "ViewAction", Enclosed: policy.EnclosedAttachment})
+		e.Dials = policy.Dials{policy.DialSyntax: "microdata"}
+	}, "", "offered"},
 	{"not started", func(_ *policy.Evidence, a *policy.Action) { a.Start = noon.Add(time.Second) }, "action-period", "action-not-started"},
 	{"expired", func(_ *policy.Evidence, a *policy.Action) { a.End = noon }, "action-period", "action-expired"},
 	{"endTime unreadable", func(_ *policy.Evidence, a *policy.Action) { a.EndTime = "tomorrow" }, "action-period", "period-unreadable"},
@@ -367,5 +390,22 @@ func TestChecksAreDocumented(t *testing.T) {
 				t.Errorf("check %s reads dial %s, which does not exist", c.ID, id)
 			}
 		}
+	}
+}
+
+// BenchmarkDecide shows what the policy costs a message with one action: as it
+// is by default, and with a dial that is set.
+func BenchmarkDecide(b *testing.B) {
+	for name, dials := range map[string]policy.Dials{"defaults": nil, "dial set": {policy.DialHTTPTarget: "withheld"}} {
+		b.Run(name, func(b *testing.B) {
+			e, reg := good()
+			e.Dials = dials
+			b.ReportAllocs()
+			for b.Loop() {
+				if v := policy.Decide(e, reg); v.Actions[0].Answer != policy.Offered {
+					b.Fatal(v.Text())
+				}
+			}
+		})
 	}
 }

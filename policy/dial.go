@@ -1,12 +1,6 @@
 package policy
 
-import (
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
-	"time"
-)
+import "slices"
 
 // DialID names a dial.
 type DialID string
@@ -52,16 +46,40 @@ const (
 	DialFetchInterval     DialID = "pop.interval"
 	DialForwardSpam       DialID = "forward.spam"
 	DialMIMEFields        DialID = "dkim.mime-fields"
+	DialLenientJSON       DialID = "markup.lenient"
+	DialGraph             DialID = "markup.graph"
+	DialRepeatedValue     DialID = "markup.repeated"
+	DialSyntax            DialID = "markup.precedence"
+	DialMaxActions        DialID = "markup.max-actions"
+	DialMaxMarkup         DialID = "markup.max-size"
 	DialRSVP              DialID = "rsvp"
 	DialHTTPTarget        DialID = "goto.http"
 	DialMethod            DialID = "method.default"
 	DialSaveBody          DialID = "save.body"
 	DialGetInputs         DialID = "get.inputs"
+	DialEncoding          DialID = "handler.encoding"
 	DialAudience          DialID = "token.aud"
 	DialSelfBearer        DialID = "self.bearer"
+	DialSelfAudience      DialID = "self.aud"
+	DialTokenLife         DialID = "token.ttl"
+	DialTokenAge          DialID = "token.iat"
+	DialTokenIssuer       DialID = "token.iss"
+	DialTokenSubject      DialID = "token.sub"
+	DialTokenEmail        DialID = "token.email"
+	DialTokenType         DialID = "token.typ"
+	DialTokenID           DialID = "token.jti"
+	DialTokenReuse        DialID = "token.reuse"
+	DialKeyRotation       DialID = "keys.rotate"
+	DialKeyMaxAge         DialID = "keys.max-age"
 	DialFailedClick       DialID = "once.failed"
+	DialHTTP2             DialID = "request.http2"
+	DialKeepAlive         DialID = "request.keep-alive"
+	DialSource            DialID = "request.source"
+	DialRedirect          DialID = "request.redirect"
+	DialSuccess           DialID = "success.status"
 	DialRetryServer       DialID = "retry.5xx"
 	DialRetryTooMany      DialID = "retry.429"
+	DialRetryStatus       DialID = "retry.status"
 	DialRetryTimeout      DialID = "retry.timeout"
 	DialRetrySchedule     DialID = "retry.schedule"
 	DialTimeout           DialID = "request.timeout"
@@ -76,14 +94,6 @@ type Dial struct {
 	Doc     string   `json:"doc"`    // One sentence.
 	Source  string   `json:"source"` // The fact sheet's line that leaves it open.
 }
-
-// The forms of a value that is not one of a few words.
-const (
-	formCount     = "COUNT"
-	formLimits    = "off|COUNT/DURATION,..."
-	formDuration  = "DURATION"
-	formDurations = "DURATION,..."
-)
 
 // dials are all dials, in the order in which they matter on a message's way.
 var dials = []Dial{
@@ -126,16 +136,40 @@ var dials = []Dial{
 	{DialFetchRefused, "spam", []string{"spam", "inbox"}, "Where mail fetched by POP is filed that would have been refused by SMTP: there is nobody left to refuse it to.", "gmail-inbound.md 4.c"},
 	{DialFetchInterval, "2m,1h", []string{formDurations}, "The shortest and the longest time between two fetches of a mailbox by POP; a fetch that finds mail makes it shorter.", "gmail-inbound.md 4.c: seen as a range only"},
 	{DialForwardSpam, "no", []string{"no", "yes"}, "Whether mail filed as spam is forwarded, too, by an account that forwards.", "gmail-inbound.md 4.a does not say"},
+	{DialLenientJSON, "no", []string{"no", "yes"}, "Whether JSON-LD with comments or trailing commas is read, which is no JSON; when the mail comes.", "gmail-actions.md 1.7, U6: Google's own samples have both"},
+	{DialGraph, "yes", []string{"yes", "no"}, "Whether the items in an @graph are read; when the mail comes.", "gmail-actions.md 1.7, U6"},
+	{DialRepeatedValue, "first", []string{"first", "last"}, "Which of several values counts of a property that should have one, such as the url of a handler; when the mail comes.", "gmail-actions.md 1.7, U6: one of Google's own samples has two"},
+	{DialSyntax, "both", []string{"both", "json-ld", "microdata"}, "Which syntax counts in a mail that has its own actions in both.", "gmail-actions.md 1.7, U6"},
+	{DialMaxActions, "100", []string{"1..100"}, "How many actions of a mail are shown, in the order of the parts and of the text.", "gmail-actions.md 1.7, U6"},
+	{DialMaxMarkup, "off", []string{"off", "1000..4194304"}, "How many octets of a text/html part are searched for actions; Gmail shows some 102 KB of it before it clips, 104448.", "gmail-actions.md 1.7, U6: whether clipping concerns markup is not known"},
 	{DialRSVP, "withheld", []string{"withheld", "offered"}, "Whether RsvpAction, documented once and since withdrawn, is still shown.", "gmail-actions.md 1.8, U9"},
 	{DialHTTPTarget, "offered", []string{"offered", "withheld"}, "Whether a go-to action may lead to plain http.", "gmail-actions.md 2 item 10"},
 	{DialMethod, "POST", []string{"POST", "GET"}, "The method of a handler that states none.", "gmail-actions.md 0.1"},
-	{DialSaveBody, "empty", []string{"empty", "confirmed"}, "The body of a SaveAction's request: empty, or that of a ConfirmAction.", "gmail-actions.md 2 item 6"},
-	{DialGetInputs, "none", []string{"none", "query"}, "Where the inputs of a GET request go: nowhere, or into the query.", "gmail-actions.md 2 item 7"},
+	{DialSaveBody, "empty", []string{"empty", "confirmed"}, "The body of a SaveAction's request: empty, or that of a ConfirmAction.", "gmail-actions.md 2 item 6, U3"},
+	{DialGetInputs, "none", []string{"none", "query"}, "Where the inputs of a GET request go: nowhere, or into the query.", "gmail-actions.md 2 item 7, U3"},
+	{DialEncoding, "form", []string{"form", "stated"}, "How the inputs of a POST request are written: as a form always, or as JSON where the handler's encoding is application/json.", "gmail-actions.md 2 item 8, U4"},
 	{DialAudience, "from-domain", []string{"from-domain", "org-domain"}, "What the token's aud names: the domain of From, or its organisational domain.", "gmail-actions.md 0.3, U5"},
 	{DialSelfBearer, "no", []string{"no", "yes"}, "Whether the action of a self-sent mail without registration carries a bearer token.", "gmail-actions.md 6.4, U7"},
+	{DialSelfAudience, "from-domain", []string{"from-domain", "handler-host"}, "What aud names in the token of a self-sent mail: the domain of From, as token.aud has it, which is the mail provider's own, or the host of the handler.", "gmail-actions.md 6.4, U5"},
+	{DialTokenLife, "1h", []string{"1s..168h"}, "How long a token is valid from its iat; some verifiers refuse one of 24h or more.", "gmail-actions.md 3.2, 3.3, U1"},
+	{DialTokenAge, "5s", []string{"0s..24h"}, "How far iat lies in the past, for services whose clock is behind: some verifiers grant no skew.", "gmail-actions.md 3.2, 3.3, U1"},
+	{DialTokenIssuer, "url", []string{"url", "host"}, "How iss names the issuer: as a URL, https://accounts.google.com, or by its host alone, which verifiers must take, too.", "gmail-actions.md 3.2, 3.3, U1"},
+	{DialTokenSubject, "yes", []string{"yes", "no"}, "Whether a token has sub, a stable number.", "gmail-actions.md 3.2, 3.3, U1"},
+	{DialTokenEmail, "yes", []string{"yes", "no"}, "Whether a token has email, which repeats azp, and email_verified.", "gmail-actions.md 3.2, 3.3, U1: so by analogy with other tokens of Google's"},
+	{DialTokenType, "yes", []string{"yes", "no"}, "Whether the header of a token has typ, JWT.", "gmail-actions.md 3.2, U1"},
+	{DialTokenID, "no", []string{"no", "yes"}, "Whether a token has jti, another one in each.", "gmail-actions.md 3.2, U1"},
+	{DialTokenReuse, "never", []string{"never", "retries", "cached"}, "Which attempts carry the same token, until a tenth of its time is left, or five minutes if that is less: none, those of one request, or all with the same aud, as from a service that keeps its tokens.", "gmail-actions.md 3.2, section 4, U1"},
+	{DialKeyRotation, "off", []string{"off", "1m..720h"}, "After which time of the provider's clock the keys rotate by themselves, not before keys.max-age; off, so that a test's keys change when it says so (step rotate), while the real ones do so about once a day, 24h.", "gmail-actions.md 3.4, U1"},
+	{DialKeyMaxAge, "5h30m", []string{"1s..168h"}, "How long the published keys may be cached (Cache-Control), in whole seconds.", "gmail-actions.md 3.4, U1: the form of the field is known, not the number"},
 	{DialFailedClick, "keeps", []string{"keeps", "uses-up"}, "Whether a click whose request failed for good uses up an action that works once.", "gmail-actions.md section 8"},
+	{DialHTTP2, "no", []string{"no", "yes"}, "Whether requests are made by HTTP/2 where the service offers it.", "gmail-actions.md 2 item 9, U10"},
+	{DialKeepAlive, "no", []string{"no", "yes"}, "Whether a connection by HTTP/1.1 to a service outside of the process is left open for the next request to its host.", "gmail-actions.md 2 item 9, U10"},
+	{DialSource, "auto", []string{"auto", formAddress}, "The address of this machine from which requests outside of the process are made; auto leaves it to the system.", "gmail-actions.md 2 item 9, U10"},
+	{DialRedirect, "fail", []string{"fail", "follow"}, "Whether a redirect is a failure or is followed, up to five of them; the token goes along to the same host only.", "gmail-actions.md section 4, U2"},
+	{DialSuccess, "200", []string{"200", "2xx"}, "Which answers are a success of an action: 200, which is documented, or all from 200 to 299.", "gmail-actions.md section 4, U2"},
 	{DialRetryServer, "no", []string{"no", "yes"}, "Whether a 5xx answer is retried.", "gmail-actions.md section 4, U2"},
 	{DialRetryTooMany, "no", []string{"no", "yes"}, "Whether a 429 answer is retried.", "gmail-actions.md section 4, U2"},
+	{DialRetryStatus, "none", []string{"none", formStatuses}, "Which other answers from 400 to 499 than 408 and 429 are retried, such as 403,409.", "gmail-actions.md section 4, U2"},
 	{DialRetryTimeout, "no", []string{"no", "yes"}, "Whether a request without an answer is retried.", "gmail-actions.md section 4, U2"},
 	{DialRetrySchedule, "1m,5m,30m,2h", []string{formDurations}, "How long after each failed attempt the next is due; the attempts end with the list.", "gmail-actions.md section 4, U2"},
 	{DialTimeout, "30s", []string{formDuration}, "How long a request may take.", "gmail-actions.md section 4, U2"},
@@ -176,117 +210,3 @@ func (d Dials) value(i int) string {
 	}
 	return dials[i].Default
 }
-
-// Durations returns the value of a dial that is a list of durations.
-func (d Dials) Durations(id DialID) []time.Duration {
-	var list []time.Duration
-	for word := range strings.SplitSeq(d.Get(id), ",") {
-		if v, err := time.ParseDuration(word); err == nil {
-			list = append(list, v)
-		}
-	}
-	return list
-}
-
-// Limit is how much mail may come in a time.
-type Limit struct {
-	Count  int
-	Window time.Duration
-}
-
-// Limits returns the value of a dial that is a list of limits; none if it is
-// off. The list is not to be changed.
-func (d Dials) Limits(id DialID) []Limit {
-	switch value := d.Get(id); value {
-	case "off":
-		return nil
-	case accountLimits: // Read for every message, as hardly any other value is.
-		return parsedAccountLimits
-	default:
-		list, _ := parseLimits(value)
-		return list
-	}
-}
-
-// accountLimits is what the dial rate.account has by default, and
-// parsedAccountLimits the same.
-const accountLimits = "60/1m,3600/1h,86400/24h"
-
-var parsedAccountLimits = []Limit{{60, time.Minute}, {3600, time.Hour}, {86400, 24 * time.Hour}}
-
-// Count returns the value of a dial that is a number.
-func (d Dials) Count(id DialID) int {
-	n, _ := strconv.Atoi(d.Get(id))
-	return n
-}
-
-// maxCount bounds counts and limits; nothing is counted that far.
-const maxCount = 1_000_000_000
-
-// maxWindow bounds the time over which mail is counted.
-const maxWindow = 7 * 24 * time.Hour
-
-func parseLimits(value string) (list []Limit, ok bool) {
-	if value == "off" {
-		return nil, true
-	}
-	for word := range strings.SplitSeq(value, ",") {
-		count, window, _ := strings.Cut(word, "/")
-		n, err := strconv.Atoi(count)
-		d, timeErr := time.ParseDuration(window)
-		if err != nil || timeErr != nil || n < 0 || n > maxCount || d < time.Second || d > maxWindow {
-			return nil, false
-		}
-		list = append(list, Limit{n, d})
-	}
-	return list, len(list) <= maxLimits
-}
-
-// maxLimits is how many limits one dial can have.
-const maxLimits = 10
-
-// ParseDial reads a dial's value. The error of an unknown dial is an
-// [UnknownDialError]; any other says which values the dial takes.
-func ParseDial(name, value string) (DialID, string, error) {
-	i := slices.IndexFunc(dials, func(d Dial) bool { return string(d.ID) == name })
-	if i < 0 {
-		return "", "", UnknownDialError{Name: name}
-	}
-	return dials[i].ID, value, dials[i].accepts(value)
-}
-
-func (d Dial) accepts(value string) error {
-	switch d.Values[0] {
-	case formCount:
-		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > maxCount {
-			return fmt.Errorf("dial %s takes a number such as %s, not %q", d.ID, d.Default, value)
-		}
-		return nil
-	case formLimits:
-		if _, ok := parseLimits(value); !ok {
-			return fmt.Errorf("dial %s takes off, or limits such as 60/1m,3600/1h within a week, not %q", d.ID, value)
-		}
-		return nil
-	case formDuration:
-		if v, err := time.ParseDuration(value); err != nil || v <= 0 {
-			return fmt.Errorf("dial %s takes a duration such as %s, not %q", d.ID, d.Default, value)
-		}
-		return nil
-	case formDurations:
-		for word := range strings.SplitSeq(value, ",") {
-			if v, err := time.ParseDuration(word); err != nil || v <= 0 {
-				return fmt.Errorf("dial %s takes durations such as %s, not %q", d.ID, d.Default, value)
-			}
-		}
-		return nil
-	}
-	if !slices.Contains(d.Values, value) {
-		return fmt.Errorf("dial %s takes %s, not %q", d.ID, strings.Join(d.Values, " or "), value)
-	}
-	return nil
-}
-
-// UnknownDialError is the error of a name that is no dial's.
-type UnknownDialError struct{ Name string }
-
-func (e UnknownDialError) Error() string { return "unknown dial " + strconv.Quote(e.Name) }

@@ -68,12 +68,8 @@ func checkDial(s Step) *mistake {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[policy.UnknownDialError](err); ok {
-		var known []string
-		for _, d := range policy.AllDials() {
-			known = append(known, string(d.ID))
-		}
-		return &mistake{col: s.Words[0].Col, msg: err.Error() + policy.Suggest(s.Words[0].Text, known)}
+	if unknown, ok := errors.AsType[policy.UnknownDialError](err); ok {
+		return &mistake{col: s.Words[0].Col, msg: err.Error() + unknown.Suggestion()}
 	}
 	return &mistake{col: s.Words[1].Col, msg: err.Error()}
 }

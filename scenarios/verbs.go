@@ -159,7 +159,7 @@ func answerVerbs() []Verb {
 				{Name: "NAME", Form: FormText, Required: true},
 				{Name: "VALUE", Form: FormText, Required: true},
 			},
-			Doc:     "Sets behaviour that no document settles.",
+			Doc:     "Sets behaviour that no document settles; explain --dials prints what there is.",
 			Example: "dial retry.5xx yes",
 			check:   checkDial,
 		},

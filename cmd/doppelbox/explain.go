@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -105,6 +106,10 @@ func printDials(w io.Writer) {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintf(w, "%s = %s (%s)\n  %s\n  source   %s\n", d.ID, d.Default, strings.Join(d.Values, " or "), d.Doc, d.Source)
+	}
+	fmt.Fprint(w, "\nWhat gmail-actions.md section 13 leaves open:\n")
+	for _, q := range policy.Questions() {
+		fmt.Fprintf(w, "  %-3s  %s\n       %s\n", q.ID, q.Text, cmp.Or(joined(q.Dials), q.Instead))
 	}
 }
 

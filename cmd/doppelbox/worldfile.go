@@ -153,14 +153,7 @@ func nearestDial(err error) error {
 	if !errors.As(err, &unknown) {
 		return err
 	}
-	var names []string
-	for _, d := range policy.AllDials() {
-		names = append(names, string(d.ID))
-	}
-	if near, ok := policy.Nearest(unknown.Name, names); ok {
-		return fmt.Errorf("%w; did you mean %q?", err, near)
-	}
-	return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
+	return fmt.Errorf("%w%s", err, unknown.Suggestion())
 }
 
 // registryErrors and zoneErrors show mistakes as those of scenario files are.

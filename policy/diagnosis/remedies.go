@@ -113,6 +113,10 @@ var remedies = map[Cause]remedy{
 	{"access-pattern", "ambiguous"}:           {make: settle},
 	{"access-pattern", "mailing-list"}:        {where: "the list", do: step("Send mail with actions to each user herself, and not to a list: an action is for one user. A link (url or target) works in both. Whether the real provider shows it is not known; the dial pattern.mailing-list=offered does.")},
 
+	{"action-counted", "beyond-max-actions"}: {make: atAction("Leave fewer actions in the mail, the most important first. What the real provider's limit is, is not known; the dial markup.max-actions is that of this one.")},
+	{"action-counted", "beyond-max-size"}:    {make: atAction("Put the markup further up, into the head or at the beginning of the body. Whether the real provider has a limit is not known; the dial markup.max-size is that of this one.")},
+	{"action-counted", "other-syntax"}:       {make: atAction("Write all actions in one syntax. Which of two the real provider prefers is not known; the dial markup.precedence says it for this one.")},
+
 	{"action-type", "type-unknown"}:          {make: atType},
 	{"action-type", "type-withdrawn"}:        {make: atType},
 	{"handler-or-target", "handler-missing"}: {make: atAction("Give the action a handler (an HttpActionHandler with a url) or a target.")},

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/doppelbox/doppelbox/dispatcher"
-	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 )
@@ -173,51 +172,10 @@ func (w *World) submit(p *Provider, click mailbox.Click) error {
 	if err != nil {
 		return err
 	}
-	plan := click.Verdict.Request
-	r := dispatcher.Request{
-		ID: click.ID, Queue: click.MessageID + "/" + strconv.Itoa(click.Action),
-		Method: plan.Method, URL: plan.URL, Body: []byte(plan.Body), Retry: w.retryDials(),
-	}
-	if durations := w.dialsSet().Durations(policy.DialTimeout); len(durations) > 0 {
-		r.Timeout = durations[0]
-	}
-	if plan.Form {
-		r.Header = append(r.Header, dispatcher.Field{Name: "Content-Type", Value: dispatcher.ContentType})
-	}
-	switch {
-	case plan.UserAgent:
-		r.Header = append(r.Header, dispatcher.Field{Name: "User-Agent", Value: dispatcher.UserAgent})
-	case plan.Persona == policy.PersonaThirdParty:
-		r.Header = append(r.Header, dispatcher.Field{Name: "User-Agent", Value: thirdPartyUserAgent})
-	}
-	if plan.Bearer {
-		r.Token = func(context.Context) (string, error) {
-			signer, err := w.tokenKeys(p, plan.Persona)
-			if err != nil {
-				return "", err
-			}
-			return signer.Token(keys.Claims{Audience: plan.Audience})
-		}
-	}
-	if click.Action == mailbox.ActionUnsubscribe {
-		// RFC 8058 names no status; a sender that took note may say 202 or 204.
-		r.Succeeds = func(status int) bool { return status/100 == 2 }
-	}
-	if _, err := d.Submit(r); err != nil {
+	if _, err := d.Submit(w.requestOf(p, click)); err != nil {
 		return fmt.Errorf("submitting the request of a click: %w", err)
 	}
 	return nil
-}
-
-// retryDials is what is retried, as the dials stand now.
-func (w *World) retryDials() *dispatcher.Retry {
-	dials := w.dialsSet()
-	return &dispatcher.Retry{
-		Schedule:        dials.Durations(policy.DialRetrySchedule),
-		ServerErrors:    dials.Get(policy.DialRetryServer) == "yes",
-		TooManyRequests: dials.Get(policy.DialRetryTooMany) == "yes",
-		NoAnswer:        dials.Get(policy.DialRetryTimeout) == "yes",
-	}
 }
 
 // dispatching returns the dispatcher. It is made at the first request, because

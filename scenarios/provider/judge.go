@@ -71,7 +71,7 @@ func (p *Provider) fill(ctx context.Context, rows []mailbox.Message, raw []byte)
 	defer cancel()
 	m := message.Parse(raw)
 	header := m.Header()
-	found := markup.Extract(m)
+	found := markupOptions(rows[0].Evidence.Dials).Extract(m)
 	resolver := p.resolver.Record()
 	auth := p.verifier(resolver).Authenticate(ctx, rows[0].Evidence.Arrival, m)
 	questions := questionsOf(resolver)
@@ -81,6 +81,15 @@ func (p *Provider) fill(ctx context.Context, rows []mailbox.Message, raw []byte)
 		e.Header, e.Auth, e.Markup, e.EarlierURLs = header, auth, found, earlier
 		e.Access = pattern.Classify(pattern.Trail{Arrival: e.Arrival, Account: e.Account, Header: header, Auth: auth, Enclosed: found.Enclosed, Message: m})
 		rows[i].Questions = questions
+	}
+}
+
+// markupOptions is what the dials say of how markup is read.
+func markupOptions(d policy.Dials) markup.Options {
+	return markup.Options{
+		Lenient: d.Get(policy.DialLenientJSON) == "yes",
+		NoGraph: d.Get(policy.DialGraph) == "no",
+		Last:    d.Get(policy.DialRepeatedValue) == "last",
 	}
 }
 

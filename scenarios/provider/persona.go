@@ -1,8 +1,6 @@
 package provider
 
 import (
-	"sync"
-
 	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy"
 )
@@ -14,11 +12,9 @@ const thirdPartyUserAgent = "third-party mail program (simulated by doppelbox)"
 // sent by policy.PersonaOtherProvider, in a world of one provider.
 const strangerDomain = "other-provider.invalid"
 
-// stranger has the keys of that provider, made when they are first needed.
-type stranger struct {
-	mu   sync.Mutex
-	keys *keys.Set
-}
+// stranger has the keys of that provider, made when they are first needed; the
+// world's dialing guards them.
+type stranger struct{ keys *keys.Set }
 
 // tokenKeys returns the keys that sign a persona's tokens for the account of p:
 // p's own, or those of another provider, of the world if it has one.
@@ -31,10 +27,10 @@ func (w *World) tokenKeys(p *Provider, who policy.Persona) (*keys.Set, error) {
 			return other.keys, nil
 		}
 	}
-	w.stranger.mu.Lock()
-	defer w.stranger.mu.Unlock()
+	w.dialing.Lock()
+	defer w.dialing.Unlock()
 	if w.stranger.keys == nil {
-		set, err := keys.New(otherKeys(strangerDomain, w.clock.Now))
+		set, err := w.newKeys(otherKeys(strangerDomain, w.clock.Now))
 		if err != nil {
 			return nil, err
 		}

@@ -223,30 +223,6 @@ func (w *World) Registry() policy.Registry {
 	return w.registry
 }
 
-// SetDial sets a dial. The error of an unknown one is policy.UnknownDialError.
-func (w *World) SetDial(name, value string) error {
-	id, value, err := policy.ParseDial(name, value)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	dials := make(policy.Dials, len(w.dials)+1)
-	for k, v := range w.dials {
-		dials[k] = v
-	}
-	dials[id] = value
-	w.dials = dials
-	w.mu.Unlock()
-	return nil
-}
-
-// dialsSet returns the dials that were set. It must not be changed.
-func (w *World) dialsSet() policy.Dials {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.dials
-}
-
 // Enforce says whether verdicts are answered on the wire.
 func (w *World) Enforce(yes bool) {
 	w.mu.Lock()

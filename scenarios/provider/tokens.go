@@ -21,7 +21,8 @@ type TokenOrder struct {
 	keys.Forgery
 }
 
-// MakeToken makes a token as the provider, or a forger, would make it now.
+// MakeToken makes a token as the provider, or a forger, would make it now: as the
+// dials say, but for what the order says.
 func (w *World) MakeToken(o TokenOrder) (string, error) {
 	p, err := w.providerFor(o.Provider)
 	if err != nil {
@@ -51,6 +52,11 @@ func (w *World) MakeToken(o TokenOrder) (string, error) {
 	}
 	if o.Lifetime != 0 && !o.Expiry.IsZero() {
 		return "", errors.New("a token gets an expiry or a lifetime, not both")
+	}
+	form := formOf(w.dialsSet())
+	o.Shape = form.shape
+	if o.IssuedAt.IsZero() {
+		o.IssuedAt = w.clock.Now().Add(-form.age)
 	}
 	return signer.Forge(keys.Claims{Audience: o.Audience, IssuedAt: o.IssuedAt, Expiry: o.Expiry}, o.Forgery)
 }

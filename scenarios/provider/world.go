@@ -53,12 +53,14 @@ type World struct {
 	accesses  accesses
 	changes   *mailaccess.Changes // Nil: mailboxes are read-only for programs.
 	stranger  stranger
+	tokens    tokens // Those that the dial token.reuse has kept.
 	volume    volume
 	orders    orders
 
 	ids       atomic.Int64
 	full      atomic.Bool // The store has begun to forget, and that was said.
 	told      sync.Mutex  // Held while OnMessage or OnAttempt runs.
+	dialing   sync.Mutex  // Held while a dial is set, or keys are made that live by dials.
 	moving    sync.Mutex  // Held while a standing clock is moved on.
 	clicks    sync.Mutex  // Held from the decision on a click until it is stored.
 	owned     sync.WaitGroup
@@ -125,7 +127,9 @@ func (w *World) addProvider(domain string, o keys.Options) (*Provider, error) {
 		return nil, fmt.Errorf("provider: %w", err)
 	}
 	p := &Provider{World: w, domain: domain}
-	if p.keys, err = keys.New(o); err != nil {
+	w.dialing.Lock()
+	defer w.dialing.Unlock()
+	if p.keys, err = w.newKeys(o); err != nil {
 		return nil, err
 	}
 	if err := p.newSMTP(); err != nil {
