@@ -13,7 +13,7 @@ import (
 )
 
 type explainCommand struct {
-	Check    string `arg:"" optional:"" help:"One check, or one reason code." placeholder:"CHECK"`
+	Check    string `arg:"" optional:"" help:"One check, one reason code, or one dial." placeholder:"CHECK"`
 	Dials    bool   `xor:"what" help:"Print the dials: options for what no source documents."`
 	Replies  bool   `xor:"what" help:"Print the catalogue of SMTP replies, and what makes each of them be given."`
 	Verbs    bool   `xor:"what" help:"Print the verbs of scenario files."`
@@ -25,6 +25,14 @@ type explainCommand struct {
 // table.
 func (c *explainCommand) Run(s streams) error {
 	checks := policy.Checks()
+	if i := slices.IndexFunc(policy.AllDials(), func(d policy.Dial) bool { return string(d.ID) == c.Check }); i >= 0 {
+		d := policy.AllDials()[i]
+		if c.JSON {
+			return writeJSON(s, d)
+		}
+		printDial(s.out, d)
+		return nil
+	}
 	if c.Check != "" {
 		var err error
 		if checks, err = findChecks(c.Check); err != nil {
@@ -75,6 +83,9 @@ func findChecks(word string) ([]policy.Check, error) {
 	if len(found) > 0 {
 		return found, nil
 	}
+	for _, d := range policy.AllDials() {
+		known = append(known, string(d.ID))
+	}
 	if near, ok := policy.Nearest(word, known); ok {
 		return nil, usagef("there is no check and no reason %q; did you mean %q?", word, near)
 	}
@@ -100,12 +111,16 @@ func joined[T ~string](list []T) string {
 	return strings.Join(words, ", ")
 }
 
+func printDial(w io.Writer, d policy.Dial) {
+	fmt.Fprintf(w, "%s = %s (%s)\n  %s\n  source   %s\n", d.ID, d.Default, strings.Join(d.Values, " or "), d.Doc, d.Source)
+}
+
 func printDials(w io.Writer) {
 	for i, d := range policy.AllDials() {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s = %s (%s)\n  %s\n  source   %s\n", d.ID, d.Default, strings.Join(d.Values, " or "), d.Doc, d.Source)
+		printDial(w, d)
 	}
 	fmt.Fprint(w, "\nWhat gmail-actions.md section 13 leaves open:\n")
 	for _, q := range policy.Questions() {
