@@ -1,0 +1,248 @@
+package probe
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// action is a target taken apart, but not changed.
+type action struct {
+	Target
+	authority string   // The value of Host.
+	path      string   // As written, at least "/".
+	query     []string // The parameters as written, "name=value" each.
+	limited   limited
+}
+
+// limited is where a URL has its limited-use token.
+type limited struct {
+	at    string // "query", "path", or empty if there is none.
+	index int    // Of the parameter, or of the segment.
+	name  string // Of the parameter, as written.
+	value string // As written.
+	how   string // How it was found, for people.
+}
+
+// newAction takes a target apart.
+func newAction(t Target) (*action, error) {
+	rest, ok := strings.CutPrefix(t.URL, "https://")
+	if !ok {
+		return nil, fmt.Errorf("probe: the URL does not begin with https://")
+	}
+	if strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }) {
+		return nil, fmt.Errorf("probe: the URL has a fragment, or a character that cannot be sent as written")
+	}
+	a := &action{Target: t, authority: rest, path: "/"}
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		a.authority = rest[:i]
+		path, query, _ := strings.Cut(rest[i:], "?")
+		if path != "" {
+			a.path = path
+		}
+		if query != "" {
+			a.query = strings.Split(query, "&")
+		}
+	}
+	if a.Method == "" {
+		a.Method = "POST"
+	}
+	var err error
+	a.limited, err = a.findLimited()
+	return a, err
+}
+
+// limitedNames are names that limited-use tokens go by, the surest first, in
+// lower case and without "-" and "_".
+var limitedNames = []string{
+	"accesstoken", "limitedusetoken", "limiteduse", "onetimetoken", "actiontoken", "token", "nonce", "otp",
+	"secret", "ticket", "t", "key", "code", "signature", "sig", "hash", "auth",
+}
+
+// findLimited finds the limited-use token: the parameter that was named, or
+// one with a usual name, or else with a value that looks random, or a segment
+// of the path that does.
+func (a *action) findLimited() (limited, error) {
+	wanted := a.LimitedUse
+	if wanted == NoLimitedUse {
+		return limited{how: "none, as was said"}, nil
+	}
+	rank := func(name string) int {
+		return slices.Index(limitedNames, strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name)))
+	}
+	best, bestRank := -1, len(limitedNames)
+	for i, pair := range a.query {
+		name, value, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil && wanted != "" && plain == wanted {
+			return limited{"query", i, name, value, "parameter " + quoted(plain) + ", as was said"}, nil
+		}
+		if n := rank(name); n >= 0 && n < bestRank && len(value) >= minLimited {
+			best, bestRank = i, n
+		}
+	}
+	if wanted != "" {
+		return limited{}, fmt.Errorf("probe: the URL has no parameter %s%s", quoted(wanted), suggest(wanted, a.parameters()))
+	}
+	how := "guessed by its name"
+	if best < 0 {
+		best = slices.IndexFunc(a.query, func(pair string) bool { _, value, _ := strings.Cut(pair, "="); return looksRandom(value) })
+		how = "guessed by its look"
+	}
+	if best >= 0 {
+		name, value, _ := strings.Cut(a.query[best], "=")
+		return limited{"query", best, name, value, "parameter " + quoted(name) + ", " + how}, nil
+	}
+	segments := strings.Split(a.path, "/")
+	if i := slices.IndexFunc(segments, looksRandom); i >= 0 {
+		return limited{"path", i, "", segments[i], fmt.Sprintf("segment %d of the path, guessed by its look", i)}, nil
+	}
+	return limited{how: "none found"}, nil
+}
+
+// parameters are the names in the query.
+func (a *action) parameters() []string {
+	var names []string
+	for _, pair := range a.query {
+		name, _, _ := strings.Cut(pair, "=")
+		names = append(names, name)
+	}
+	return names
+}
+
+const (
+	// minLimited is how long a value with a usual name must be to be taken.
+	minLimited = 4
+	// minRandom is how long a value must be to be taken by its look: 16
+	// characters of hex are 64 bits.
+	minRandom = 16
+)
+
+// looksRandom says whether a value may be a token: long, and of letters and
+// digits mixed.
+func looksRandom(value string) bool {
+	return len(value) >= minRandom && !strings.ContainsAny(value, " @") &&
+		strings.ContainsFunc(value, unicode.IsLetter) && strings.ContainsFunc(value, unicode.IsDigit)
+}
+
+// other is the first parameter of the query that is not the limited-use token,
+// as written, and false if there is none.
+func (a *action) other() (name, value string, ok bool) {
+	for i, pair := range a.query {
+		if a.limited.at == "query" && a.limited.index == i {
+			continue
+		}
+		if name, value, _ := strings.Cut(pair, "="); name != "" && value != "" {
+			return name, value, true
+		}
+	}
+	return "", "", false
+}
+
+// place is a path and a query that are being changed, and what the form gets.
+type place struct {
+	path  string
+	query []string
+	form  []string
+	// secret is the value that stands for the limited-use token now.
+	secret string
+}
+
+// withLimited returns the path and query with the limited-use token changed.
+// stranger is the token of another action. The error says why it cannot be.
+func (a *action) withLimited(change LimitedUse, stranger string) (place, error) {
+	p := place{path: a.path, query: slices.Clone(a.query), secret: a.limited.value}
+	if change == "" {
+		return p, nil
+	}
+	value := a.limited.value
+	switch change {
+	case LimitedEmpty:
+		value = ""
+	case LimitedAltered:
+		value = altered(value)
+	case LimitedCase:
+		if value = otherCase(value); value == a.limited.value {
+			return p, fmt.Errorf("the limited-use token has no letters")
+		}
+	case LimitedCut:
+		value = value[:len(value)/2]
+	case LimitedLonger:
+		value += "0"
+	case LimitedOther, LimitedOtherUser:
+		value = stranger
+	}
+	p.secret = value
+	if a.limited.at == "path" {
+		return a.inPath(p, change)
+	}
+	return a.inQuery(p, change), nil
+}
+
+// inPath puts the value into the path.
+func (a *action) inPath(p place, change LimitedUse) (place, error) {
+	segments := strings.Split(a.path, "/")
+	switch change {
+	case LimitedArray, LimitedNot, LimitedBadFirst, LimitedBadLast, LimitedInBody:
+		return p, fmt.Errorf("the limited-use token is in the path")
+	case LimitedMissing:
+		segments = slices.Delete(segments, a.limited.index, a.limited.index+1)
+	default:
+		segments[a.limited.index] = p.secret
+	}
+	p.path = strings.Join(segments, "/")
+	return p, nil
+}
+
+// inQuery puts the value into the query.
+func (a *action) inQuery(p place, change LimitedUse) place {
+	i, name, good := a.limited.index, a.limited.name, a.limited.value
+	switch change {
+	case LimitedMissing:
+		p.query = slices.Delete(p.query, i, i+1)
+	case LimitedInBody:
+		p.form = append(p.form, p.query[i])
+		p.query = slices.Delete(p.query, i, i+1)
+	case LimitedArray:
+		p.query[i] = name + "[]=" + good
+	case LimitedNot:
+		p.query[i] = name + "[$ne]=0"
+	case LimitedBadFirst:
+		p.query = slices.Insert(p.query, i, name+"="+altered(good))
+	case LimitedBadLast:
+		p.query = slices.Insert(p.query, i+1, name+"="+altered(good))
+	default:
+		p.query[i] = name + "=" + p.secret
+	}
+	return p
+}
+
+// altered returns a value with one character in the middle replaced by another
+// of its kind, hexadecimal digits by hexadecimal digits. The last one would not
+// do: of base64 it may have bits that are not used.
+func altered(value string) string {
+	b := []byte(value)
+	for n := range b {
+		i := (len(b)/2 + n) % len(b)
+		if i >= 1 && b[i-1] == '%' || i >= 2 && b[i-2] == '%' {
+			continue
+		}
+		for _, kind := range []string{"0123456789", "abcdef", "ABCDEF", "ghijklmnopqrstuvwxyz", "GHIJKLMNOPQRSTUVWXYZ"} {
+			if at := strings.IndexByte(kind, b[i]); at >= 0 {
+				b[i] = kind[(at+1)%len(kind)]
+				return string(b)
+			}
+		}
+	}
+	return value + "0"
+}
+
+func otherCase(value string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsUpper(r) {
+			return unicode.ToLower(r)
+		}
+		return unicode.ToUpper(r)
+	}, value)
+}

@@ -1,0 +1,273 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/doppelbox/doppelbox/dispatcher"
+	"github.com/doppelbox/doppelbox/keys"
+)
+
+// runner is a run.
+type runner struct {
+	o       Options
+	probes  []Probe
+	first   Target
+	kids    map[keys.KeyState]string
+	secrets []string // Of all actions.
+	sent    int
+
+	act    *action // The one that is tried now.
+	spent  string  // Why it counts as used up; empty if it does not.
+	tried  []Probe // What was sent since it was fresh, and was not accepted.
+	effect string  // What Effects said last.
+
+	accepted message // The request that was accepted in the good phase.
+	stranger *action // Another user's.
+	report   Report
+}
+
+// ErrUnreachable is that of a run which could not reach the service at all.
+var ErrUnreachable = errors.New("probe: the service cannot be reached")
+
+// Run tries an action. The error says that nothing could be tried: an option
+// is wrong, ctx has ended, a callback failed, or the service cannot be reached
+// ([ErrUnreachable]). A service that is unsound is no error.
+func Run(ctx context.Context, t Target, o Options) (Report, error) {
+	r, err := newRunner(ctx, t, o)
+	if err != nil {
+		return Report{}, err
+	}
+	for _, phase := range []func(context.Context) error{r.hostile, r.good, r.after} {
+		if err := phase(ctx); err != nil {
+			return r.report, err
+		}
+	}
+	r.conclude()
+	return r.report, nil
+}
+
+func newRunner(ctx context.Context, t Target, o Options) (*runner, error) {
+	if o.Keys == nil || o.Exchange == nil {
+		return nil, errors.New("probe: Keys and Exchange must be given")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.OnResult == nil {
+		o.OnResult = func(Result) {}
+	}
+	probes, err := selected(o.Only, o.Skip)
+	if err != nil {
+		return nil, err
+	}
+	r := &runner{o: o, probes: probes, kids: make(map[keys.KeyState]string)}
+	if r.act, err = r.take(t); err != nil {
+		return nil, err
+	}
+	r.first = r.act.Target
+	switch {
+	case r.first.Method != "POST" && r.first.Method != "GET":
+		return nil, fmt.Errorf("probe: the method is %s, not POST or GET", quoted(r.first.Method))
+	case r.first.Method == "GET" && r.first.Body != "":
+		return nil, errors.New("probe: a GET request has no body")
+	case r.first.Bearer && !strings.HasPrefix(r.first.Audience, "https://"):
+		return nil, fmt.Errorf("probe: the audience %s is not the sender's domain as URL, such as https://shop.example", quoted(r.first.Audience))
+	}
+	if err := r.findKeys(); err != nil {
+		return nil, err
+	}
+	r.report = Report{
+		Service: "https://" + r.act.authority + printable(r.hidden(r.act.path)), Method: r.first.Method,
+		Audience: r.first.Audience, Bearer: r.first.Bearer, LimitedUse: r.act.limited.how,
+	}
+	if r.act.limited.at == "" {
+		r.note("the URL has no limited-use token, so that whoever can guess it can request it, and a replay cannot be told from a click (gmail-actions.md 5)")
+	}
+	return r, r.observeFirst(ctx)
+}
+
+func (r *runner) note(text string) { r.report.Notes = append(r.report.Notes, text) }
+
+// take takes a target apart, and remembers its secrets.
+func (r *runner) take(t Target) (*action, error) {
+	a, err := newAction(t)
+	if err != nil {
+		return nil, err
+	}
+	if a.limited.value != "" {
+		r.secrets = append(r.secrets, a.limited.value)
+	}
+	for _, pair := range a.query {
+		if _, value, _ := strings.Cut(pair, "="); looksRandom(value) {
+			r.secrets = append(r.secrets, value)
+		}
+	}
+	return a, nil
+}
+
+// hidden hides the secrets in a text of ours.
+func (r *runner) hidden(s string) string { return hider(message{secrets: r.secrets})(s) }
+
+// findKeys learns the names of the keys.
+func (r *runner) findKeys() error {
+	list, err := r.o.Keys.Keys()
+	if err != nil {
+		return err
+	}
+	clear(r.kids)
+	for _, k := range list {
+		if r.kids[k.State] == "" {
+			r.kids[k.State] = k.ID
+		}
+	}
+	return nil
+}
+
+func (r *runner) kid(s keys.KeyState) string { return r.kids[s] }
+
+// of returns the probes of a phase.
+func (r *runner) of(phase Phase) []Probe {
+	return slices.DeleteFunc(slices.Clone(r.probes), func(p Probe) bool { return p.Phase != phase })
+}
+
+// hostile sends what must not use the action up.
+func (r *runner) hostile(ctx context.Context) error {
+	for _, p := range r.of(Hostile) {
+		if why := r.lacks(p); why != "" {
+			r.skip(p, why)
+			continue
+		}
+		if err := r.try(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// try sends a probe that takes one request, and sees to it that the next one
+// has an action that is not used up, if that can be had.
+func (r *runner) try(ctx context.Context, p Probe) error {
+	stranger, err := r.strangerFor(ctx, p)
+	if err != nil {
+		return r.inapplicable(p, err)
+	}
+	from := r.act
+	if p.Change.Plan == OtherAsker {
+		from = r.swapped()
+	}
+	m, err := r.build(from, p.Change, 0, stranger)
+	if err != nil {
+		return r.inapplicable(p, err)
+	}
+	fetches := r.o.Keys.StrangerFetches()
+	attempt, shown := r.send(ctx, p.ID, m)
+	if err := r.reached(ctx, p, attempt); err != nil {
+		return err
+	}
+	seen, err := r.observe(ctx)
+	if err != nil {
+		return err
+	}
+	mark, out, detail := judge(p, observation{attempt, seen, r.o.Keys.StrangerFetches() - fetches, r.spent})
+	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: []Exchange{shown}})
+	switch {
+	case out == Accepted || out == Consumed:
+		r.spent = fmt.Sprintf("%s had been accepted before, and the action may have been used up", p.ID)
+		return r.renew(ctx)
+	case out == Unanswered && seen == unseen && r.o.Fresh != nil:
+		return r.renew(ctx)
+	}
+	r.tried = append(r.tried, p)
+	return nil
+}
+
+// renew takes a fresh action, if there are any.
+func (r *runner) renew(ctx context.Context) error {
+	if r.o.Fresh == nil {
+		return nil
+	}
+	t, err := r.o.Fresh(ctx)
+	if err != nil {
+		return fmt.Errorf("probe: getting a fresh action: %w", err)
+	}
+	a, err := r.take(t)
+	if err != nil {
+		return err
+	}
+	r.act, r.spent, r.tried = a, "", nil
+	// What the new mail itself changed is no effect of a request.
+	return r.observeFirst(ctx)
+}
+
+// reached looks for a service that cannot be reached, or no more.
+func (r *runner) reached(ctx context.Context, p Probe, a dispatcher.Attempt) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if a.Outcome != dispatcher.OutcomeWithheld && !unreachable(a.Reason) {
+		return nil
+	}
+	err := fmt.Errorf("%w: %s (%s)", ErrUnreachable, printable(r.hidden(a.Error)), a.Reason)
+	if r.sent > 1 {
+		err = fmt.Errorf("%w; it could before %s was sent", err, p.ID)
+		r.report.Problems = append(r.report.Problems, err.Error())
+	}
+	return err
+}
+
+// unreachable tells the reasons that say nothing about a request.
+func unreachable(reason dispatcher.Reason) bool {
+	switch reason {
+	case dispatcher.ReasonDNS, dispatcher.ReasonConnectRefused, dispatcher.ReasonUnreachable,
+		dispatcher.ReasonTLSAuthority, dispatcher.ReasonTLSName, dispatcher.ReasonTLSExpired:
+		return true
+	}
+	return false
+}
+
+// observeFirst asks for the effects, to compare the next ones with.
+func (r *runner) observeFirst(ctx context.Context) error {
+	_, err := r.observe(ctx)
+	return err
+}
+
+// observe says whether the action was carried out since it was last asked.
+func (r *runner) observe(ctx context.Context) (effect, error) {
+	if r.o.Effects == nil {
+		return unseen, nil
+	}
+	now, err := r.o.Effects(ctx)
+	if err != nil {
+		return unseen, fmt.Errorf("probe: looking for effects: %w", err)
+	}
+	before := r.effect
+	r.effect = now
+	if now == before {
+		return unmoved, nil
+	}
+	return acted, nil
+}
+
+func (r *runner) add(result Result) {
+	r.report.Results = append(r.report.Results, result)
+	r.o.OnResult(result)
+}
+
+func (r *runner) skip(p Probe, why string) {
+	r.add(Result{Probe: p, Mark: Skipped, Outcome: NotSent, Detail: why})
+}
+
+// inapplicable skips a probe that makes no sense with this target. Any other
+// error is one of the run.
+func (r *runner) inapplicable(p Probe, err error) error {
+	var why inapplicable
+	if errors.As(err, &why) {
+		r.skip(p, why.why)
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/doppelbox/doppelbox/dispatcher"
+	"github.com/doppelbox/doppelbox/keys"
+)
+
+// message is a request that is ready to be sent.
+type message struct {
+	raw     dispatcher.Raw
+	token   string   // Its bearer token; empty without.
+	secrets []string // What must not be shown of it.
+}
+
+// inapplicable is the reason for which a change makes no sense with a target.
+type inapplicable struct{ why string }
+
+func (e inapplicable) Error() string { return e.why }
+
+// build makes the request of a change to the good request of an action. step
+// tells good bearer tokens apart; stranger is the limited-use token of another
+// action.
+func (r *runner) build(a *action, c Change, step int, stranger string) (message, error) {
+	var m message
+	spot, err := a.withLimited(c.LimitedUse, stranger)
+	if err != nil {
+		return m, inapplicable{err.Error()}
+	}
+	var good string
+	if r.first.Bearer {
+		if good, err = r.bearer(step); err != nil {
+			return m, err
+		}
+	}
+	name, value, _ := strings.Cut(firstParameter(a.Body), "=")
+	words := []string{
+		"{audience}", a.Audience, "{domain}", strings.TrimPrefix(a.Audience, "https://"), "{parent}", parentOf(a.Audience),
+		"{kid}", r.kid(keys.KeyCurrent), "{next-kid}", r.kid(keys.KeyNext), "{keys}", strings.TrimSuffix(r.o.KeysURL, "/"),
+		"{host}", a.authority, "{form}", a.Body, "{name}", name, "{value}", value, "{pad}", strings.Repeat("a", c.Pad), "{good}", good,
+	}
+	if r.first.Bearer {
+		m.token, err = r.forge(c.Token, good, strings.NewReplacer(words...).Replace)
+		if err != nil {
+			return m, err
+		}
+	}
+	words = append(words, "{token}", m.token)
+	fill := strings.NewReplacer(words...).Replace
+	pairs := edited(spot.query, a, c.Query, fill)
+	path := strings.ReplaceAll(c.Path, "{path}", spot.path)
+	if c.Path == "" {
+		path = spot.path
+	}
+	target := path
+	if len(pairs) > 0 {
+		target += "?" + strings.Join(pairs, "&")
+	}
+	if c.Target != "" {
+		target = strings.NewReplacer(append(words, "{target}", target, "{path}", path, "{query}", strings.Join(pairs, "&"))...).Replace(c.Target)
+	}
+	fill = strings.NewReplacer(append(words, "{target}", target)...).Replace
+	body := strings.Join(edited(append(pairsOf(a.Body), spot.form...), a, c.Form, fill), "&")
+	if c.Body != "" {
+		body = fill(c.Body)
+	}
+	method := c.Method
+	if method == "" {
+		method = a.Method
+	}
+	if c.Method == "GET" || c.Method == "HEAD" {
+		body = ""
+	}
+	m.secrets = append([]string{a.limited.value, spot.secret, altered(a.limited.value), stranger}, r.secrets...)
+	m.raw = dispatcher.Raw{URL: a.URL, Method: method, Then: c.Then, Timeout: r.o.Timeout}
+	m.raw.Octets, m.raw.Then = frame(method, target, r.fields(a, c, fill), body, c)
+	return m, nil
+}
+
+// parentOf is the domain of an audience without its first label.
+func parentOf(audience string) string {
+	_, parent, _ := strings.Cut(strings.TrimPrefix(audience, "https://"), ".")
+	return parent
+}
+
+func pairsOf(form string) []string {
+	if form == "" {
+		return nil
+	}
+	return strings.Split(form, "&")
+}
+
+func firstParameter(form string) string { first, _, _ := strings.Cut(form, "&"); return first }
+
+// edited returns parameters with edits made to them.
+func edited(pairs []string, a *action, edits []Edit, fill func(string) string) []string {
+	pairs = slices.Clone(pairs)
+	for _, e := range edits {
+		name, value := fill(e.Name), fill(e.Value)
+		if e.Name == parameterName {
+			name, value, _ = a.other()
+			value = altered(value)
+		}
+		at := slices.IndexFunc(pairs, func(pair string) bool { n, _, _ := strings.Cut(pair, "="); return n == name })
+		switch {
+		case e.Op == Add:
+			pairs = append(pairs, name+"="+value)
+		case e.Op == First:
+			pairs = slices.Insert(pairs, 0, name+"="+value)
+		case at < 0:
+		case e.Op == Put:
+			pairs[at] = name + "=" + value
+		case e.Op == Rename:
+			_, kept, _ := strings.Cut(pairs[at], "=")
+			pairs[at] = value + "=" + kept
+		case e.Op == Remove:
+			pairs = slices.Delete(pairs, at, at+1)
+		}
+	}
+	return pairs
+}
+
+// fields are those of the header, but for the framing, in the order in which
+// the provider sends them.
+func (r *runner) fields(a *action, c Change, fill func(string) string) []dispatcher.Field {
+	list := []dispatcher.Field{{Name: "Host", Value: a.authority}}
+	if r.first.Bearer {
+		values := c.Authorization
+		if values == nil {
+			values = []string{"Bearer {token}"}
+		}
+		for _, v := range values {
+			list = append(list, dispatcher.Field{Name: "Authorization", Value: fill(v)})
+		}
+	}
+	if a.Method == "POST" {
+		list = append(list, dispatcher.Field{Name: "Content-Type", Value: dispatcher.ContentType})
+	}
+	list = append(list, dispatcher.Field{Name: "User-Agent", Value: dispatcher.UserAgent})
+	list = slices.DeleteFunc(list, func(f dispatcher.Field) bool { return slices.Contains(c.Drop, f.Name) })
+	for _, f := range c.Set {
+		f.Value = fill(f.Value)
+		at := slices.IndexFunc(list, func(have dispatcher.Field) bool { return have.Name == f.Name })
+		if at >= 0 && f.Name != "Cookie" {
+			list[at] = f
+		} else {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// frame writes the request down. It returns what is to be done after it, too:
+// a request that is not whole ends with the connection.
+func frame(method, target string, fields []dispatcher.Field, body string, c Change) ([]byte, dispatcher.Then) {
+	then := c.Then
+	add := func(name, value string) { fields = append(fields, dispatcher.Field{Name: name, Value: value}) }
+	length := func(n int) { add("Content-Length", strconv.Itoa(n)) }
+	chunked := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+	switch c.Framing {
+	case FramingChunked:
+		add("Transfer-Encoding", "chunked")
+		body = chunked
+	case FramingBoth, FramingUnknown, FramingSpace, FramingBadChunk:
+		body = chunked
+		coding, name := "chunked", "Transfer-Encoding"
+		switch c.Framing {
+		case FramingUnknown:
+			coding = "xchunked"
+		case FramingSpace:
+			name += " "
+		case FramingBadChunk:
+			body = "0x" + chunked
+		}
+		length(len(body))
+		add(name, coding)
+	case FramingSigned:
+		add("Content-Length", "+"+strconv.Itoa(len(body)))
+	case FramingTwice:
+		n := strconv.Itoa(len(body))
+		add("Content-Length", n+", "+n)
+	case FramingShort:
+		length(len(body) / 2)
+	case FramingLong:
+		length(len(body) + 8)
+		then = dispatcher.ThenHalfClose
+	case FramingHalf:
+		length(len(body))
+		body = body[:len(body)/2]
+		then = dispatcher.ThenHalfClose
+	case FramingNone:
+		then = dispatcher.ThenHalfClose
+	default:
+		if body != "" || method != "GET" && method != "HEAD" {
+			length(len(body))
+		}
+		if c.Framing == FramingContinue {
+			add("Expect", "100-continue")
+		}
+	}
+	if !slices.Contains(c.Drop, "Connection") {
+		add("Connection", "close")
+	}
+	end := "\r\n"
+	if c.Framing == FramingBareLF {
+		end = "\n"
+	}
+	version := c.Version
+	if version == "" {
+		version = "HTTP/1.1"
+	}
+	var b bytes.Buffer
+	b.WriteString(method + " " + target + " " + version + end)
+	for _, f := range fields {
+		b.WriteString(f.Name + ": " + f.Value + end)
+	}
+	b.WriteString(end + body)
+	return b.Bytes(), then
+}
+
+// send sends a message, and records it without its secrets.
+func (r *runner) send(ctx context.Context, id string, m message) (dispatcher.Attempt, Exchange) {
+	r.sent++
+	m.raw.ID = fmt.Sprintf("probe-%d-%s", r.sent, id)
+	attempt := r.o.Exchange(ctx, m.raw)
+	return attempt, redact(m, attempt)
+}

@@ -1,0 +1,161 @@
+package probe
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/doppelbox/doppelbox/keys"
+)
+
+// maxSteps bounds how far the time of issue is moved to tell tokens apart: it
+// must not come to lie in the future.
+const maxSteps = 4
+
+// bearer makes a good bearer token. Those of different steps differ even if the
+// provider's clock stands still, as those that Google would make do.
+func (r *runner) bearer(step int) (string, error) {
+	claims := keys.Claims{Audience: r.first.Audience}
+	token, err := r.o.Keys.Token(claims)
+	if err != nil || step == 0 {
+		return token, err
+	}
+	now, err := issuedAt(token)
+	if err != nil {
+		return "", err
+	}
+	claims.IssuedAt = now.Add(time.Duration(min(step, maxSteps)) * time.Second)
+	return r.o.Keys.Token(claims)
+}
+
+// issuedAt is the time of issue of a token of ours.
+func issuedAt(token string) (time.Time, error) {
+	parts := strings.Split(token, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
+	if err != nil {
+		return time.Time{}, err
+	}
+	var claims keys.Claims
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return time.Time{}, fmt.Errorf("probe: reading a token of the provider: %w", err)
+	}
+	return claims.IssuedAt, nil
+}
+
+// forge makes the token of a change. good is the good one, fill fills in texts.
+func (r *runner) forge(t Token, good string, fill func(string) string) (string, error) {
+	if t.zero() {
+		return good, nil
+	}
+	now, err := issuedAt(good)
+	if err != nil {
+		return "", err
+	}
+	set := r.o.Keys
+	if t.Other {
+		set = r.o.Other
+	}
+	f := t.Forgery
+	f.Header, f.Claims = filledIn(f.Header, now, fill), filledIn(f.Claims, now, fill)
+	token, err := set.Forge(keys.Claims{Audience: r.first.Audience}, f)
+	if err != nil {
+		return "", fmt.Errorf("probe: %w", err)
+	}
+	return r.edit(t.Edit, token, good)
+}
+
+// filledIn returns members with their texts filled in and their times made
+// NumericDates.
+func filledIn(members map[string]any, now time.Time, fill func(string) string) map[string]any {
+	if members == nil {
+		return nil
+	}
+	full := make(map[string]any, len(members))
+	for name, value := range members {
+		switch v := value.(type) {
+		case string:
+			full[name] = fill(v)
+		case FromNow:
+			full[name] = now.Add(time.Duration(v)).Unix()
+		case []string:
+			list := make([]string, len(v))
+			for i, s := range v {
+				list[i] = fill(s)
+			}
+			full[name] = list
+		default:
+			full[name] = value
+		}
+	}
+	return full
+}
+
+// edit changes the text of a token.
+func (r *runner) edit(e TokenEdit, token, good string) (string, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", errors.New("probe: a forged token has not three parts")
+	}
+	input := parts[0] + "." + parts[1]
+	switch e {
+	case TwoParts:
+		return input, nil
+	case NoSignature:
+		return input + ".", nil
+	case FourParts:
+		return token + "." + parts[2], nil
+	case Padded:
+		for i := range parts {
+			for len(parts[i])%4 != 0 {
+				parts[i] += "="
+			}
+		}
+		return strings.Join(parts, "."), nil
+	case OtherClaims:
+		return parts[0] + "." + strings.Split(good, ".")[1] + "." + parts[2], nil
+	case HeaderGarbled:
+		return "bm90IGEgaGVhZGVy." + parts[1] + "." + parts[2], nil
+	case HMACEmpty:
+		return withHMAC(input, nil), nil
+	case HMACPublicKey:
+		secret, err := r.publicKey()
+		return withHMAC(input, secret), err
+	}
+	return token, nil
+}
+
+// withHMAC signs the first two parts of a token by HS256.
+func withHMAC(input string, secret []byte) string {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(input))
+	return input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// publicKey is the public key that verifies today, in PEM as a
+// SubjectPublicKeyInfo (RFC 7468 section 13).
+func (r *runner) publicKey() ([]byte, error) {
+	list, err := r.o.Keys.Keys()
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode([]byte(list[0].Certificate))
+	if block == nil {
+		return nil, errors.New("probe: the certificate of a key is not PEM")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(certificate.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
+}
