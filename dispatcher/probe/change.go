@@ -17,6 +17,8 @@ import (
 //	{token}     the bearer token with the change's differences
 //	{good}      the bearer token of the good request
 //	{audience}  the sender's domain as URL; {domain} without the scheme, {parent} without the first label
+//	{issuer}    the provider's iss; {issuer-host} without the scheme
+//	{party}     the provider's azp
 //	{kid}       id of the key that signs; {next-kid} of the one that will sign next
 //	{keys}      base URL of our published keys
 //	{host}      the value of Host
@@ -38,6 +40,7 @@ type Change struct {
 	Body          string // In place of the form.
 	Set           []dispatcher.Field
 	Drop          []string // Names of fields that are left out.
+	Extra         int      // How many fields are sent that nobody knows.
 	Version       string   // Empty is HTTP/1.1.
 	Framing       Framing
 	Then          dispatcher.Then
@@ -62,13 +65,16 @@ const (
 
 // Token says how a bearer token differs from the good one.
 type Token struct {
-	keys.Forgery      // Texts in it are filled in; values of type [FromNow] become NumericDates.
+	keys.Forgery      // Texts in it are filled in; values of type [FromNow] and [Fraction] become NumericDates.
 	Other        bool // Made by the other provider.
 	Edit         TokenEdit
 }
 
 // FromNow is a time, as its distance from the provider's.
 type FromNow time.Duration
+
+// Fraction is a time as FromNow is, but the NumericDate has a half second.
+type Fraction time.Duration
 
 // TokenEdit is what is done to the text of a token that has been made.
 type TokenEdit string

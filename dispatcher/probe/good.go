@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/doppelbox/doppelbox/dispatcher"
 )
@@ -14,6 +13,9 @@ const maxRetries = 3
 // good sends the good request, and finds out why it is refused if it is.
 func (r *runner) good(ctx context.Context) error {
 	for _, p := range r.of(Good) {
+		if err := r.renew(ctx); err != nil {
+			return err
+		}
 		m, attempt, shown, err := r.insist(ctx, p)
 		if err != nil {
 			return err
@@ -25,7 +27,9 @@ func (r *runner) good(ctx context.Context) error {
 		mark, out, detail := judge(p, observation{attempt: attempt, effect: seen})
 		result := Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: shown}
 		if out == Accepted {
-			r.accepted = m
+			if r.spent == "" {
+				r.accepted = m // Otherwise it was another that was carried out.
+			}
 			r.spent = "the good request had been accepted before"
 		} else if err := r.explain(ctx, &result); err != nil {
 			return err
@@ -51,30 +55,3 @@ func (r *runner) insist(ctx context.Context, p Probe) (m message, attempt dispat
 	}
 	return m, attempt, shown, err
 }
-
-// explain finds out why the good request was not accepted.
-func (r *runner) explain(ctx context.Context, result *Result) error {
-	problem := func(format string, args ...any) {
-		r.report.Problems = append(r.report.Problems, fmt.Sprintf(format, args...))
-	}
-	if r.spent != "" {
-		// An accepted request that differs little shows as well that the
-		// service accepts anything at all.
-		result.Mark, result.Detail = NotProven, result.Detail+"; but "+r.spent
-		return nil
-	}
-	if r.o.Fresh == nil {
-		problem("the good request was refused; the refusals prove nothing")
-		return nil
-	}
-	problem("the good request was refused; the refusals prove nothing")
-	return nil
-}
-
-// after sends replays, retries, and what may be accepted.
-func (r *runner) after(ctx context.Context) error {
-	return nil
-}
-
-// conclude looks at the results as a whole.
-func (r *runner) conclude() {}

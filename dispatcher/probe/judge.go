@@ -38,7 +38,9 @@ func outcome(a dispatcher.Attempt, e effect) Outcome {
 		return Deferred
 	case status < 400:
 		return Redirected
-	case status < 500:
+	case status < 500, status == 501, status == 505:
+		// The two of 5xx say what is asked of the server and it does not do
+		// (RFC 9110 15.6.2, 15.6.6).
 		return Refused
 	}
 	return ServerError

@@ -156,9 +156,9 @@ const (
 	Accepted    Outcome = "accepted"     // Answered 2xx.
 	Answered    Outcome = "answered"     // Answered 2xx, and nothing was carried out.
 	Consumed    Outcome = "consumed"     // Not answered 2xx, and carried out all the same.
-	Refused     Outcome = "refused"      // Answered 4xx, but for 408 and 429.
+	Refused     Outcome = "refused"      // Answered 4xx, but for 408 and 429; or 501 or 505.
 	Redirected  Outcome = "redirected"   // Answered 3xx, which the provider does not follow.
-	ServerError Outcome = "server-error" // Answered 5xx.
+	ServerError Outcome = "server-error" // Answered any other 5xx.
 	Deferred    Outcome = "deferred"     // Answered 408 or 429.
 	Unanswered  Outcome = "unanswered"
 	NotSent     Outcome = "not-sent"

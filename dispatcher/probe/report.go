@@ -2,25 +2,139 @@ package probe
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
+	"slices"
 )
 
-// WriteText writes a report for people.
-func WriteText(w io.Writer, r Report) error {
-	for _, result := range r.Results {
-		if _, err := fmt.Fprintf(w, "%s %s %s\n", result.Mark, result.Probe.ID, result.Detail); err != nil {
-			return err
+// Fix is the id of the fix for a result; empty if there is none.
+func (r Result) Fix() string {
+	if r.Outcome == ServerError {
+		return "errors"
+	}
+	return r.Probe.Fix
+}
+
+// Finding says whether a result speaks against the service.
+func (r Result) Finding() bool { return r.Mark == Failed || r.Mark == Warned }
+
+// bySeverity returns the results that somebody should read, the worst first:
+// by mark, then by severity, then in the order in which they were tried.
+func (r Report) bySeverity(marks ...Mark) []Result {
+	list := slices.DeleteFunc(slices.Clone(r.Results), func(result Result) bool { return !slices.Contains(marks, result.Mark) })
+	slices.SortStableFunc(list, func(a, b Result) int {
+		if byMark := slices.Index(Marks(), a.Mark) - slices.Index(Marks(), b.Mark); byMark != 0 {
+			return byMark
+		}
+		return slices.Index(Severities(), a.Probe.Severity) - slices.Index(Severities(), b.Probe.Severity)
+	})
+	return list
+}
+
+// Fixes returns the fixes for what a report has found, in the order of the
+// findings, each once.
+func (r Report) Fixes() []Fix {
+	var list []Fix
+	for _, result := range r.bySeverity(Failed, Warned, Noted) {
+		id := result.Fix()
+		if !result.Finding() && result.Outcome != ServerError || slices.ContainsFunc(list, func(f Fix) bool { return f.ID == id }) {
+			continue
+		}
+		if f, ok := FixOf(id); ok {
+			list = append(list, f)
 		}
 	}
-	return nil
+	return list
+}
+
+// Should says in a sentence what a sound service does with a probe.
+func (p Probe) Should() string {
+	switch {
+	case p.Expect == MustAccept:
+		return "answer 200"
+	case p.Expect == AtMostOnce:
+		return "answer as it likes, and not carry the action out again"
+	case p.Expect == Either:
+		return "accept or refuse it, and not fail at it"
+	case p.Change.Plan == AtOnce:
+		return "accept one of the two, and carry the action out once"
+	case fixes[p.Fix].bearer:
+		return "answer 401, and leave the action as it is"
+	case p.Fix == "method":
+		return "answer 405, and leave the action as it is"
+	}
+	return "answer 4xx, and leave the action as it is"
+}
+
+// wireReport is a report in JSON.
+type wireReport struct {
+	Service    string       `json:"service"`
+	Method     string       `json:"method"`
+	Audience   string       `json:"audience"`
+	Bearer     bool         `json:"bearer"`
+	LimitedUse string       `json:"limited_use"`
+	Failed     bool         `json:"failed"`
+	Counts     map[Mark]int `json:"counts"`
+	Problems   []string     `json:"problems"`
+	Notes      []string     `json:"notes"`
+	Results    []wireResult `json:"results"`
+	Fixes      []wireFix    `json:"fixes"`
+}
+
+type wireResult struct {
+	ID        string     `json:"id"`
+	Group     string     `json:"group"`
+	Title     string     `json:"title"`
+	Reason    string     `json:"reason"`
+	Source    string     `json:"source"`
+	Severity  Severity   `json:"severity"`
+	Expect    Expect     `json:"expect"`
+	Phase     Phase      `json:"phase"`
+	Mark      Mark       `json:"mark"`
+	Outcome   Outcome    `json:"outcome"`
+	Detail    string     `json:"detail"`
+	Should    string     `json:"should"`
+	Fix       string     `json:"fix,omitempty"`
+	Exchanges []Exchange `json:"exchanges"`
+}
+
+type wireFix struct {
+	ID    string            `json:"id"`
+	Title string            `json:"title"`
+	Text  string            `json:"text"`
+	Code  map[string]string `json:"code"`
+}
+
+// MarshalJSON writes a report: what was tried in the order in which it was, and
+// the fixes for what was found.
+func (r Report) MarshalJSON() ([]byte, error) {
+	w := wireReport{
+		Service: r.Service, Method: r.Method, Audience: r.Audience, Bearer: r.Bearer, LimitedUse: r.LimitedUse,
+		Failed: r.Failed(), Counts: make(map[Mark]int), Problems: append([]string{}, r.Problems...), Notes: append([]string{}, r.Notes...),
+		Results: []wireResult{}, Fixes: []wireFix{},
+	}
+	for _, m := range Marks() {
+		w.Counts[m] = r.Count(m)
+	}
+	for _, result := range r.Results {
+		p := result.Probe
+		w.Results = append(w.Results, wireResult{
+			ID: p.ID, Group: p.Group, Title: p.Title, Reason: p.Reason, Source: p.Source, Severity: p.Severity, Expect: p.Expect, Phase: p.Phase,
+			Mark: result.Mark, Outcome: result.Outcome, Detail: result.Detail, Should: p.Should(), Fix: result.Fix(),
+			Exchanges: append([]Exchange{}, result.Exchanges...),
+		})
+	}
+	for _, f := range r.Fixes() {
+		w.Fixes = append(w.Fixes, wireFix{f.ID, f.Title, f.Text, f.Code})
+	}
+	return json.Marshal(w)
 }
 
 // WriteJSON writes a report as JSON.
-func WriteJSON(w io.Writer, r Report) error { return json.NewEncoder(w).Encode(r) }
+func WriteJSON(w io.Writer, r Report) error { return writeIndented(w, r) }
 
-// WriteJUnit writes a report as JUnit XML.
-func WriteJUnit(w io.Writer, r Report) error { return WriteText(w, r) }
-
-// WriteSARIF writes a report as SARIF 2.1.0.
-func WriteSARIF(w io.Writer, r Report) error { return WriteText(w, r) }
+func writeIndented(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -19,14 +19,16 @@ type runner struct {
 	kids    map[keys.KeyState]string
 	secrets []string // Of all actions.
 	sent    int
+	sample  string // A good bearer token.
 
 	act    *action // The one that is tried now.
 	spent  string  // Why it counts as used up; empty if it does not.
 	tried  []Probe // What was sent since it was fresh, and was not accepted.
 	effect string  // What Effects said last.
 
-	accepted message // The request that was accepted in the good phase.
+	accepted message // The request that was accepted and used the current action up.
 	stranger *action // Another user's.
+	rotated  bool
 	report   Report
 }
 
@@ -41,7 +43,7 @@ func Run(ctx context.Context, t Target, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	for _, phase := range []func(context.Context) error{r.hostile, r.good, r.after} {
+	for _, phase := range []func(context.Context) error{r.hostile, r.good, r.after, r.turn} {
 		if err := phase(ctx); err != nil {
 			return r.report, err
 		}
@@ -127,8 +129,6 @@ func (r *runner) findKeys() error {
 	return nil
 }
 
-func (r *runner) kid(s keys.KeyState) string { return r.kids[s] }
-
 // of returns the probes of a phase.
 func (r *runner) of(phase Phase) []Probe {
 	return slices.DeleteFunc(slices.Clone(r.probes), func(p Probe) bool { return p.Phase != phase })
@@ -148,18 +148,13 @@ func (r *runner) hostile(ctx context.Context) error {
 	return nil
 }
 
-// try sends a probe that takes one request, and sees to it that the next one
-// has an action that is not used up, if that can be had.
+// try sends a probe that takes one request, on an action that is not used up
+// if one can be had.
 func (r *runner) try(ctx context.Context, p Probe) error {
-	stranger, err := r.strangerFor(ctx, p)
-	if err != nil {
-		return r.inapplicable(p, err)
+	if err := r.renew(ctx); err != nil {
+		return err
 	}
-	from := r.act
-	if p.Change.Plan == OtherAsker {
-		from = r.swapped()
-	}
-	m, err := r.build(from, p.Change, 0, stranger)
+	m, err := r.prepare(ctx, p)
 	if err != nil {
 		return r.inapplicable(p, err)
 	}
@@ -176,18 +171,34 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: []Exchange{shown}})
 	switch {
 	case out == Accepted || out == Consumed:
-		r.spent = fmt.Sprintf("%s had been accepted before, and the action may have been used up", p.ID)
-		return r.renew(ctx)
+		if r.o.Fresh == nil && r.accepted.raw.Octets == nil {
+			r.accepted = m
+		}
+		r.spent = p.ID + " had been accepted before, and the action may have been used up"
 	case out == Unanswered && seen == unseen && r.o.Fresh != nil:
-		return r.renew(ctx)
+		r.spent = p.ID + " had not been answered"
+	default:
+		r.tried = append(r.tried, p)
 	}
-	r.tried = append(r.tried, p)
 	return nil
 }
 
-// renew takes a fresh action, if there are any.
+// prepare makes the request of a probe for the current action.
+func (r *runner) prepare(ctx context.Context, p Probe) (message, error) {
+	stranger, err := r.strangerFor(ctx, p)
+	if err != nil {
+		return message{}, err
+	}
+	from := r.act
+	if p.Change.Plan == OtherAsker {
+		from = r.swapped()
+	}
+	return r.build(from, p.Change, 0, stranger)
+}
+
+// renew takes a fresh action if this one is used up and there are others.
 func (r *runner) renew(ctx context.Context) error {
-	if r.o.Fresh == nil {
+	if r.spent == "" || r.o.Fresh == nil {
 		return nil
 	}
 	t, err := r.o.Fresh(ctx)

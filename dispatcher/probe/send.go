@@ -33,25 +33,10 @@ func (r *runner) build(a *action, c Change, step int, stranger string) (message,
 	if err != nil {
 		return m, inapplicable{err.Error()}
 	}
-	var good string
-	if r.first.Bearer {
-		if good, err = r.bearer(step); err != nil {
-			return m, err
-		}
+	words, err := r.words(a, c, step, &m)
+	if err != nil {
+		return m, err
 	}
-	name, value, _ := strings.Cut(firstParameter(a.Body), "=")
-	words := []string{
-		"{audience}", a.Audience, "{domain}", strings.TrimPrefix(a.Audience, "https://"), "{parent}", parentOf(a.Audience),
-		"{kid}", r.kid(keys.KeyCurrent), "{next-kid}", r.kid(keys.KeyNext), "{keys}", strings.TrimSuffix(r.o.KeysURL, "/"),
-		"{host}", a.authority, "{form}", a.Body, "{name}", name, "{value}", value, "{pad}", strings.Repeat("a", c.Pad), "{good}", good,
-	}
-	if r.first.Bearer {
-		m.token, err = r.forge(c.Token, good, strings.NewReplacer(words...).Replace)
-		if err != nil {
-			return m, err
-		}
-	}
-	words = append(words, "{token}", m.token)
 	fill := strings.NewReplacer(words...).Replace
 	pairs := edited(spot.query, a, c.Query, fill)
 	path := strings.ReplaceAll(c.Path, "{path}", spot.path)
@@ -81,6 +66,37 @@ func (r *runner) build(a *action, c Change, step int, stranger string) (message,
 	m.raw = dispatcher.Raw{URL: a.URL, Method: method, Then: c.Then, Timeout: r.o.Timeout}
 	m.raw.Octets, m.raw.Then = frame(method, target, r.fields(a, c, fill), body, c)
 	return m, nil
+}
+
+// words are what stands for the words in braces of a change. The token that is
+// made for it goes into the message.
+func (r *runner) words(a *action, c Change, step int, m *message) ([]string, error) {
+	name, value, _ := strings.Cut(firstParameter(a.Body), "=")
+	words := []string{
+		"{audience}", a.Audience, "{domain}", strings.TrimPrefix(a.Audience, "https://"), "{parent}", parentOf(a.Audience),
+		"{kid}", r.kids[keys.KeyCurrent], "{next-kid}", r.kids[keys.KeyNext], "{keys}", strings.TrimSuffix(r.o.KeysURL, "/"),
+		"{host}", a.authority, "{form}", a.Body, "{name}", name, "{value}", value, "{pad}", strings.Repeat("a", c.Pad),
+	}
+	if !r.first.Bearer {
+		return words, nil
+	}
+	// A good token that is not sent itself need not be a new one.
+	good := r.sample
+	if good == "" || c.Token.zero() {
+		var err error
+		if good, err = r.bearer(step); err != nil {
+			return nil, err
+		}
+		r.sample = good
+	}
+	made, err := claimsOf(good)
+	if err != nil {
+		return nil, err
+	}
+	words = append(words, "{good}", good, "{issuer}", made.Issuer, "{issuer-host}", strings.TrimPrefix(made.Issuer, "https://"),
+		"{party}", made.AuthorizedParty)
+	m.token, err = r.forge(c.Token, good, made.IssuedAt, strings.NewReplacer(words...).Replace)
+	return append(words, "{token}", m.token), err
 }
 
 // parentOf is the domain of an audience without its first label.
@@ -152,6 +168,9 @@ func (r *runner) fields(a *action, c Change, fill func(string) string) []dispatc
 		} else {
 			list = append(list, f)
 		}
+	}
+	for i := range c.Extra {
+		list = append(list, dispatcher.Field{Name: fmt.Sprintf("X-Unknown-%d", i+1), Value: "x"})
 	}
 	return list
 }

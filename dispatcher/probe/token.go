@@ -27,36 +27,33 @@ func (r *runner) bearer(step int) (string, error) {
 	if err != nil || step == 0 {
 		return token, err
 	}
-	now, err := issuedAt(token)
+	made, err := claimsOf(token)
 	if err != nil {
 		return "", err
 	}
-	claims.IssuedAt = now.Add(time.Duration(min(step, maxSteps)) * time.Second)
+	claims.IssuedAt = made.IssuedAt.Add(time.Duration(min(step, maxSteps)) * time.Second)
 	return r.o.Keys.Token(claims)
 }
 
-// issuedAt is the time of issue of a token of ours.
-func issuedAt(token string) (time.Time, error) {
+// claimsOf reads the claims of a token of the provider's.
+func claimsOf(token string) (keys.Claims, error) {
+	var claims keys.Claims
 	parts := strings.Split(token, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
+	if err == nil {
+		err = json.Unmarshal(payload, &claims)
+	}
 	if err != nil {
-		return time.Time{}, err
+		return claims, fmt.Errorf("probe: reading a token of the provider: %w", err)
 	}
-	var claims keys.Claims
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return time.Time{}, fmt.Errorf("probe: reading a token of the provider: %w", err)
-	}
-	return claims.IssuedAt, nil
+	return claims, nil
 }
 
-// forge makes the token of a change. good is the good one, fill fills in texts.
-func (r *runner) forge(t Token, good string, fill func(string) string) (string, error) {
+// forge makes the token of a change. good is the good one, which was issued at
+// about now; fill fills in texts.
+func (r *runner) forge(t Token, good string, now time.Time, fill func(string) string) (string, error) {
 	if t.zero() {
 		return good, nil
-	}
-	now, err := issuedAt(good)
-	if err != nil {
-		return "", err
 	}
 	set := r.o.Keys
 	if t.Other {
@@ -84,6 +81,8 @@ func filledIn(members map[string]any, now time.Time, fill func(string) string) m
 			full[name] = fill(v)
 		case FromNow:
 			full[name] = now.Add(time.Duration(v)).Unix()
+		case Fraction:
+			full[name] = float64(now.Add(time.Duration(v)).Unix()) + 0.5
 		case []string:
 			list := make([]string, len(v))
 			for i, s := range v {

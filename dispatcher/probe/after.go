@@ -1,0 +1,256 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/doppelbox/doppelbox/dispatcher"
+)
+
+// after sends replays of what was accepted, then retries and what may be
+// accepted, on fresh actions.
+func (r *runner) after(ctx context.Context) error {
+	for _, p := range r.of(After) {
+		switch p.Change.Plan {
+		case OldToken, AfterTurn:
+			continue // The keys change for all that follows.
+		}
+		if err := r.follow(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn has the keys rotate, and tries what must work then.
+func (r *runner) turn(ctx context.Context) error {
+	for _, p := range r.of(After) {
+		switch p.Change.Plan {
+		case OldToken, AfterTurn:
+			if err := r.follow(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *runner) follow(ctx context.Context, p Probe) error {
+	why := r.lacks(p)
+	if why == "" && r.accepted.raw.Octets == nil {
+		why = "no request was accepted that it could follow"
+	}
+	if why != "" {
+		r.skip(p, why)
+		return nil
+	}
+	switch p.Change.Plan {
+	case Replay:
+		return r.repeat(ctx, p, r.accepted)
+	case Again:
+		m, err := r.build(r.act, p.Change, maxSteps, "")
+		if err != nil {
+			return r.inapplicable(p, err)
+		}
+		return r.repeat(ctx, p, m)
+	case AtOnce:
+		return r.atOnce(ctx, p)
+	case ThenGood:
+		return r.thenGood(ctx, p)
+	case SameToken:
+		return r.sameToken(ctx, p)
+	case OldToken, AfterTurn:
+		return r.rotation(ctx, p)
+	}
+	return r.try(ctx, p)
+}
+
+// repeat sends something for an action that was carried out.
+func (r *runner) repeat(ctx context.Context, p Probe, m message) error {
+	attempt, shown := r.send(ctx, p.ID, m)
+	return r.conclusion(ctx, p, attempt, []Exchange{shown})
+}
+
+// conclusion judges a probe by its last answer.
+func (r *runner) conclusion(ctx context.Context, p Probe, a dispatcher.Attempt, shown []Exchange) error {
+	if err := r.reached(ctx, p, a); err != nil {
+		return err
+	}
+	seen, err := r.observe(ctx)
+	if err != nil {
+		return err
+	}
+	mark, out, detail := judge(p, observation{attempt: a, effect: seen})
+	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: shown})
+	return nil
+}
+
+// fresh takes a fresh action, on which only one probe is tried.
+func (r *runner) fresh(ctx context.Context, p Probe) error {
+	if r.spent == "" {
+		r.spent = "another probe was tried on it"
+	}
+	if err := r.renew(ctx); err != nil {
+		return err
+	}
+	r.spent = p.ID + " was tried on it"
+	return nil
+}
+
+// atOnce sends the good request twice, at the same time.
+func (r *runner) atOnce(ctx context.Context, p Probe) error {
+	if err := r.fresh(ctx, p); err != nil {
+		return err
+	}
+	m, err := r.build(r.act, p.Change, 0, "")
+	if err != nil {
+		return r.inapplicable(p, err)
+	}
+	var (
+		wg       sync.WaitGroup
+		attempts [2]dispatcher.Attempt
+		shown    []Exchange
+	)
+	for i := range attempts {
+		r.sent++
+		m.raw.ID = fmt.Sprintf("probe-%d-%s", r.sent, p.ID)
+		raw := m.raw
+		wg.Go(func() { attempts[i] = r.o.Exchange(ctx, raw) })
+	}
+	wg.Wait()
+	accepted := 0
+	for _, a := range attempts {
+		if err := r.reached(ctx, p, a); err != nil {
+			return err
+		}
+		shown = append(shown, redact(m, a))
+		if outcome(a, unseen) == Accepted {
+			accepted++
+		}
+	}
+	before := r.effect
+	if err := r.observeFirst(ctx); err != nil {
+		return err
+	}
+	mark, out, detail := judgeTwo(accepted, before, r.effect, r.o.Effects != nil)
+	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: shown})
+	return nil
+}
+
+// judgeTwo judges two requests of which at most one may act.
+func judgeTwo(accepted int, before, after string, seen bool) (Mark, Outcome, string) {
+	n, counted := times(before, after)
+	switch {
+	case seen && counted && n > 1:
+		return Failed, Accepted, fmt.Sprintf("%d of two were accepted, and the action was carried out %d times", accepted, n)
+	case accepted == 0:
+		return Failed, Refused, "neither of two was accepted: one must be"
+	case accepted == 1:
+		return Held, Refused, "one of two was accepted"
+	case seen && counted && n == 1:
+		return Noted, Answered, "both were accepted, and the action was carried out once"
+	}
+	return Failed, Accepted, "both were accepted"
+}
+
+// times is how often an action was carried out between two observations, if
+// these tell: numbers count, and what has not changed means never.
+func times(before, after string) (int, bool) {
+	a, errA := strconv.Atoi(before)
+	b, errB := strconv.Atoi(after)
+	return b - a, before == after || errA == nil && errB == nil
+}
+
+// thenGood sends something that comes to nothing, as far as the provider can
+// see, and then the good request, as the provider would again.
+func (r *runner) thenGood(ctx context.Context, p Probe) error {
+	if err := r.fresh(ctx, p); err != nil {
+		return err
+	}
+	m, err := r.build(r.act, p.Change, 0, "")
+	if err != nil {
+		return r.inapplicable(p, err)
+	}
+	attempt, before := r.send(ctx, p.ID, m)
+	if err := r.reached(ctx, p, attempt); err != nil {
+		return err
+	}
+	first, err := r.observe(ctx)
+	if err != nil {
+		return err
+	}
+	if m, err = r.build(r.act, Change{}, 1, ""); err != nil {
+		return err
+	}
+	attempt, after := r.send(ctx, p.ID, m)
+	if err := r.reached(ctx, p, attempt); err != nil {
+		return err
+	}
+	second, err := r.observe(ctx)
+	if err != nil {
+		return err
+	}
+	if first == acted && second == unmoved {
+		second = acted // Once in all, which is right.
+	} else if first == acted && second == acted {
+		r.add(Result{
+			Probe: p, Mark: Failed, Outcome: Accepted, Exchanges: []Exchange{before, after},
+			Detail: answerOf(attempt) + ", and the action was carried out a second time",
+		})
+		return nil
+	}
+	mark, out, detail := judge(p, observation{attempt: attempt, effect: second})
+	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: []Exchange{before, after}})
+	return nil
+}
+
+// sameToken uses the bearer token of an accepted request for a fresh action.
+func (r *runner) sameToken(ctx context.Context, p Probe) error {
+	used := r.accepted.token
+	if err := r.fresh(ctx, p); err != nil {
+		return err
+	}
+	m, err := r.build(r.act, p.Change, 0, "")
+	if err != nil {
+		return r.inapplicable(p, err)
+	}
+	m.raw.Octets = bytes.Replace(m.raw.Octets, []byte(m.token), []byte(used), 1)
+	m.token = used
+	return r.repeat(ctx, p, m)
+}
+
+// rotation tries a token of before the rotation, or of after it.
+func (r *runner) rotation(ctx context.Context, p Probe) error {
+	if p.Change.Plan == OldToken && r.rotated {
+		r.skip(p, "the keys have been rotated already")
+		return nil
+	}
+	if err := r.fresh(ctx, p); err != nil {
+		return err
+	}
+	old, err := r.build(r.act, p.Change, 0, "")
+	if err != nil {
+		return r.inapplicable(p, err)
+	}
+	if !r.rotated {
+		if err := r.o.Rotate(ctx); err != nil {
+			r.skip(p, "the keys could not be rotated: "+printable(err.Error()))
+			return nil
+		}
+		r.rotated = true
+		if err := r.findKeys(); err != nil {
+			return err
+		}
+	}
+	if p.Change.Plan == OldToken {
+		return r.repeat(ctx, p, old)
+	}
+	m, err := r.build(r.act, p.Change, 0, "")
+	if err != nil {
+		return err
+	}
+	return r.repeat(ctx, p, m)
+}

@@ -1,0 +1,183 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// explain finds out why the good request was not accepted.
+func (r *runner) explain(ctx context.Context, result *Result) error {
+	const nothing = "the good request was not accepted, so the refusals prove nothing"
+	switch {
+	case r.spent != "":
+		// What was accepted shows as well that not everything is refused.
+		result.Mark, result.Detail = NotProven, result.Detail+"; but "+r.spent
+		return nil
+	case result.Outcome == Answered:
+		r.problem("%s: %s", nothing, result.Detail)
+		return nil
+	case r.o.Fresh == nil:
+		r.problem("%s. Either the service refuses every request, or a hostile one has used the action up; with a fresh action the two could be told apart.%s",
+			nothing, r.suspects())
+		return nil
+	}
+	first := result.Detail
+	consumed, err := r.consumes(ctx, 0, result)
+	if err != nil {
+		return err
+	}
+	if consumed {
+		r.problem("%s; a fresh action, to which nothing else was sent, made no difference", nothing)
+		return nil
+	}
+	return r.blame(ctx, result, first)
+}
+
+func (r *runner) problem(format string, args ...any) {
+	r.report.Problems = append(r.report.Problems, fmt.Sprintf(format, args...))
+}
+
+// consumes says whether the good request is refused on a fresh action to which
+// the first hostile ones were sent before. The answer to the good request goes
+// into the result.
+func (r *runner) consumes(ctx context.Context, first int, result *Result) (bool, error) {
+	tried := r.tried
+	r.spent = "it is tried once more"
+	if err := r.renew(ctx); err != nil {
+		return false, err
+	}
+	r.tried = tried
+	for _, p := range tried[:first] {
+		m, err := r.prepare(ctx, p)
+		if errors.As(err, new(inapplicable)) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		attempt, _ := r.send(ctx, p.ID, m)
+		if err := r.reached(ctx, p, attempt); err != nil {
+			return false, err
+		}
+	}
+	m, attempt, shown, err := r.insist(ctx, result.Probe)
+	if err != nil {
+		return false, err
+	}
+	seen, err := r.observe(ctx)
+	if err != nil {
+		return false, err
+	}
+	mark, out, detail := judge(result.Probe, observation{attempt: attempt, effect: seen})
+	if out != Accepted {
+		return true, nil
+	}
+	result.Mark, result.Outcome, result.Detail, result.Exchanges = mark, out, detail, shown
+	r.accepted, r.spent = m, "the good request had been accepted before"
+	return false, nil
+}
+
+// blame finds the first hostile request after which the good one is refused,
+// by halves: the good one is accepted after none of them and refused after all.
+func (r *runner) blame(ctx context.Context, result *Result, first string) error {
+	var failure error
+	upTo := sort.Search(len(r.tried), func(i int) bool {
+		if failure != nil {
+			return true
+		}
+		var consumed bool
+		consumed, failure = r.consumes(ctx, i+1, result)
+		return consumed
+	})
+	if failure != nil {
+		return failure
+	}
+	if upTo == len(r.tried) {
+		r.note("the good request was refused once (" + first + "), and accepted when all was done again")
+		return nil
+	}
+	culprit := r.tried[upTo]
+	result.Detail += "; but not on the action to which the hostile ones were sent, for " + culprit.ID + " had used it up"
+	r.problem("%s used the action up: the good request after it was refused. Others after it may do so, too; without it (skip) that can be seen", culprit.ID)
+	r.mark(culprit.ID, Failed, Consumed, "the good request after it was refused, which it is not on a fresh action: this used the action up")
+	for _, p := range r.tried[upTo+1:] {
+		r.doubt(p.ID, culprit.ID+" had used the action up before")
+	}
+	// The last try may have been one that was refused.
+	_, err := r.consumes(ctx, 0, result)
+	return err
+}
+
+// mark changes a result that is in the report already.
+func (r *runner) mark(id string, m Mark, out Outcome, detail string) {
+	for i := range r.report.Results {
+		if result := &r.report.Results[i]; result.Probe.ID == id {
+			result.Mark, result.Outcome, result.Detail = m, out, result.Detail+"; "+detail
+		}
+	}
+}
+
+// doubt says of a refusal that it proves nothing.
+func (r *runner) doubt(id, why string) {
+	for i := range r.report.Results {
+		if result := &r.report.Results[i]; result.Probe.ID == id && result.Mark == Held {
+			result.Mark, result.Detail = NotProven, result.Detail+"; but "+why
+		}
+	}
+}
+
+// maxSuspects is how many suspects are named.
+const maxSuspects = 5
+
+// suspects names the hostile requests that may have used the action up: those
+// that were answered with success first, then those at which the service
+// failed, and of the others only those that had the limited-use token.
+func (r *runner) suspects() string {
+	rank := map[Outcome]int{Answered: 0, ServerError: 1, Unanswered: 1, Redirected: 2, Deferred: 2, Refused: 3}
+	var list []Result
+	for _, result := range r.report.Results {
+		if result.Probe.Phase == Hostile && result.Outcome != NotSent && result.Probe.Change.LimitedUse == "" {
+			list = append(list, result)
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	slices.SortStableFunc(list, func(a, b Result) int { return rank[a.Outcome] - rank[b.Outcome] })
+	var names []string
+	for i, s := range list {
+		if i == maxSuspects {
+			names = append(names, fmt.Sprintf("and %d more", len(list)-i))
+			break
+		}
+		names = append(names, s.Probe.ID)
+	}
+	return " Suspects: " + strings.Join(names, ", ")
+}
+
+// conclude looks at the results as a whole: where nothing was accepted, a
+// refusal proves nothing.
+func (r *runner) conclude() {
+	for _, result := range r.report.Results {
+		if result.Outcome == Accepted || result.Outcome == Consumed {
+			return
+		}
+	}
+	sent := false
+	for _, result := range r.report.Results {
+		if result.Outcome == NotSent {
+			continue
+		}
+		sent = true
+		if result.Probe.Expect != MustAccept {
+			r.doubt(result.Probe.ID, "so was every request")
+		}
+	}
+	if len(r.report.Problems) == 0 && sent {
+		r.note("no request was accepted, and the good one was not tried: the refusals prove nothing")
+	}
+}

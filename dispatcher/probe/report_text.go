@@ -1,0 +1,184 @@
+package probe
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// columns is how wide the text is at most, as far as its words allow.
+const columns = 100
+
+// languages are the languages of the examples for people.
+var languages = map[string]string{"go": "Go", "node": "Node", "python": "Python", "java": "Java"}
+
+// WriteText writes a report for people: a table of what speaks against the
+// service, the worst first; each of these with what was sent, what came back
+// and what should have; how to mend it; and a line of numbers.
+func WriteText(w io.Writer, r Report) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", r.Method, r.Service)
+	if r.Bearer {
+		fmt.Fprintf(&b, "  bearer tokens for %s\n", r.Audience)
+	} else {
+		b.WriteString("  no bearer tokens: the sender asked for none\n")
+	}
+	fmt.Fprintf(&b, "  limited-use token: %s\n", r.LimitedUse)
+	for _, p := range r.Problems {
+		b.WriteString("\n" + wrapped("problem: ", p))
+	}
+	for _, n := range r.Notes {
+		b.WriteString("\n" + wrapped("note: ", n))
+	}
+	r.writeTable(&b)
+	for _, result := range r.bySeverity(Failed, Warned) {
+		result.write(&b)
+	}
+	for _, f := range r.Fixes() {
+		f.write(&b)
+	}
+	r.writeRest(&b)
+	fmt.Fprintf(&b, "\n%d probes:", len(r.Results))
+	for i, m := range Marks() {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(&b, " %d %s", r.Count(m), m)
+	}
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeTable writes a line for all that was not simply as expected.
+func (r Report) writeTable(b *strings.Builder) {
+	list := r.bySeverity(Failed, Warned, Undetermined, NotProven, Noted)
+	if len(list) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	for _, result := range list {
+		p := result.Probe
+		b.WriteString(wrapped(fmt.Sprintf("%-12s  %-8s  %-27s  ", result.Mark, p.Severity, p.ID), result.Detail))
+	}
+}
+
+// write writes a finding with all that belongs to it.
+func (r Result) write(b *strings.Builder) {
+	p := r.Probe
+	fmt.Fprintf(b, "\n%s (%s, %s)\n", p.ID, p.Severity, p.Expect)
+	b.WriteString(wrapped("  what    ", p.Title))
+	b.WriteString(wrapped("  why     ", p.Reason))
+	for _, e := range r.Exchanges {
+		b.WriteString(wrapped("  sent    ", e.Request))
+		for _, f := range e.Fields {
+			b.WriteString(wrapped("          ", f))
+		}
+		if e.Body != "" {
+			b.WriteString("\n" + wrapped("          ", e.Body))
+		}
+		switch {
+		case e.Then != "":
+			b.WriteString(wrapped("  then    ", e.Then))
+			fallthrough
+		default:
+			b.WriteString(wrapped("  got     ", e.got()))
+		}
+	}
+	b.WriteString(wrapped("  should  ", p.Should()))
+	b.WriteString(wrapped("  source  ", p.Source))
+	if id := r.Fix(); id != "" {
+		b.WriteString(wrapped("  fix     ", id))
+	}
+}
+
+// got is what came back, for people.
+func (e Exchange) got() string {
+	if e.Status == 0 {
+		return "no answer: " + e.Answer
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, e.Answer))
+}
+
+func (f Fix) write(b *strings.Builder) {
+	fmt.Fprintf(b, "\nfix %s: %s\n", f.ID, f.Title)
+	b.WriteString(wrapped("  ", f.Text))
+	for _, language := range Languages() {
+		code := f.Code[language]
+		if code == "" {
+			continue
+		}
+		fmt.Fprintf(b, "\n  %s\n", languages[language])
+		for line := range strings.Lines(code) {
+			b.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
+		}
+	}
+}
+
+// writeRest names what was skipped, by reason, and what held, by group.
+func (r Report) writeRest(b *strings.Builder) {
+	var reasons, groups []string
+	byReason, held := make(map[string][]string), make(map[string]int)
+	for _, result := range r.Results {
+		switch result.Mark {
+		case Skipped:
+			if byReason[result.Detail] == nil {
+				reasons = append(reasons, result.Detail)
+			}
+			byReason[result.Detail] = append(byReason[result.Detail], result.Probe.ID)
+		case Held:
+			if !slices.Contains(groups, result.Probe.Group) {
+				groups = append(groups, result.Probe.Group)
+			}
+			held[result.Probe.Group]++
+		}
+	}
+	for _, why := range reasons {
+		b.WriteString("\n" + wrapped("skipped: ", why))
+		b.WriteString(wrapped("  ", strings.Join(byReason[why], " ")))
+	}
+	for i, g := range groups {
+		groups[i] = fmt.Sprintf("%s %d", g, held[g])
+	}
+	if len(groups) > 0 {
+		b.WriteString("\n" + wrapped("held: ", strings.Join(groups, ", ")))
+	}
+}
+
+// wrapped writes a text behind a first word, in lines that are not too long;
+// those after the first begin where the text does.
+func wrapped(first, text string) string {
+	indent := strings.Repeat(" ", utf8.RuneCountInString(first))
+	var b strings.Builder
+	line := first
+	length := utf8.RuneCountInString(first)
+	empty := true
+	for _, word := range pieces(text, columns-length) {
+		n := utf8.RuneCountInString(word)
+		if !empty && utf8.RuneCountInString(line)+1+n > columns {
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			line, empty = indent, true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	return b.String() + strings.TrimRight(line, " ") + "\n"
+}
+
+// pieces are the words of a text, those that are too long for a line being cut.
+func pieces(text string, width int) []string {
+	var list []string
+	for _, word := range strings.Fields(text) {
+		for runes := []rune(word); len(runes) > 0; {
+			n := min(len(runes), width)
+			list = append(list, string(runes[:n]))
+			runes = runes[n:]
+		}
+	}
+	return list
+}

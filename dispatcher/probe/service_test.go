@@ -1,0 +1,429 @@
+package probe_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/doppelbox/doppelbox/dispatcher"
+	"github.com/doppelbox/doppelbox/keys"
+)
+
+const audience = "https://shop.example"
+
+// service is a service that verifies requests as the documentation says, but
+// for its flaws. It shares no code with what attacks it.
+type service struct {
+	*httptest.Server
+	flaws  []string
+	keys   string // Base URL of the provider's published keys; with the flaw "other-provider" of others, too.
+	others string
+	pinned map[string]any // What was published at first.
+	now    func() time.Time
+
+	mu      sync.Mutex
+	actions map[string]*granted // By limited-use token.
+	done    int                 // How often an action was carried out.
+	barrier *sync.WaitGroup     // Of the flaw "racy": two requests that look before either acts.
+}
+
+// granted is an action that a mail offers.
+type granted struct {
+	expense, user string
+	burnt, used   bool
+	bearer        [32]byte // Hash of the token that used it.
+}
+
+func (s *service) has(flaw string) bool { return slices.Contains(s.flaws, flaw) }
+
+// grant makes an action, and returns its URL.
+func (s *service) grant(expense, user string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token := fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(expense, user, len(s.actions)))))[:32]
+	s.actions[token] = &granted{expense: expense, user: user}
+	return s.URL + "/approve?expense=" + expense + "&user=" + user + "&token=" + token
+}
+
+// refusal is a status with a reason.
+type refusal struct {
+	status int
+	why    string
+}
+
+func (e refusal) Error() string { return e.why }
+
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.has("refuses-all") {
+		http.Error(w, "not today", http.StatusUnauthorized)
+		return
+	}
+	text, err := s.serve(w, r)
+	if err == nil || s.has("polite") {
+		_, _ = io.WriteString(w, text)
+		return
+	}
+	var no refusal
+	if !errors.As(err, &no) {
+		no = refusal{http.StatusUnauthorized, err.Error()}
+	}
+	if s.has("crashes") && no.status == http.StatusUnauthorized {
+		no.status = http.StatusInternalServerError
+	}
+	http.Error(w, no.why, no.status)
+}
+
+func (s *service) serve(w http.ResponseWriter, r *http.Request) (string, error) {
+	burnt := s.burn(r)
+	method := r.Method
+	if s.has("method-override") && r.Header.Get("X-HTTP-Method-Override") != "" {
+		method = r.Header.Get("X-HTTP-Method-Override")
+	}
+	switch {
+	case method != "POST" && !s.has("any-method"):
+		return "", refusal{http.StatusMethodNotAllowed, "POST only"}
+	case r.URL.Path != "/approve" && !(s.has("path") && strings.HasSuffix(r.URL.Path, "/approve")):
+		return "", refusal{http.StatusNotFound, "no such page"}
+	case r.UserAgent() != dispatcher.UserAgent && !s.has("user-agent"):
+		return "", refusal{http.StatusForbidden, "who are you"}
+	}
+	bearer, err := s.authenticate(r)
+	if err != nil {
+		if g, _ := s.find(r.URL.Query()); g != nil && s.has("acts-anyway") {
+			_, _ = s.act(g, sha256.Sum256([]byte(bearer)))
+		}
+		return "", err
+	}
+	if err := s.readForm(w, r, method); err != nil {
+		return "", err
+	}
+	g, err := s.find(r.URL.Query())
+	if err != nil {
+		return "", err
+	}
+	if g.burnt && g != burnt {
+		return "", refusal{http.StatusConflict, "token was used"}
+	}
+	return s.act(g, sha256.Sum256([]byte(bearer)))
+}
+
+// burn has a limited-use token used up by the first request that names it,
+// before anything is verified. It returns the action if this was the first.
+func (s *service) burn(r *http.Request) *granted {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.actions[r.URL.Query().Get("token")]
+	if !s.has("burns-first") && !(s.has("burns-head") && r.Method == "HEAD") || g == nil || g.burnt {
+		return nil
+	}
+	g.burnt = true
+	return g
+}
+
+// authenticate returns the bearer token of a request, verified.
+func (s *service) authenticate(r *http.Request) (string, error) {
+	if s.has("no-bearer") || s.has("forwarded-user") && r.Header.Get("X-Forwarded-User") != "" ||
+		s.has("path") && r.URL.Path != "/approve" {
+		return r.Header.Get("Authorization"), nil
+	}
+	fields := r.Header.Values("Authorization")
+	switch {
+	case len(fields) == 0 && s.has("token-in-query") && r.URL.Query().Has("access_token"):
+		fields = []string{"Bearer " + r.URL.Query().Get("access_token")}
+	case len(fields) > 1 && s.has("first-field"):
+		fields = fields[:1]
+	case len(fields) > 1 && s.has("last-field"):
+		fields = fields[len(fields)-1:]
+	}
+	if len(fields) != 1 {
+		return "", errors.New("one Authorization field, please")
+	}
+	token, ok := strings.CutPrefix(fields[0], "Bearer ")
+	if !ok {
+		return "", errors.New("scheme Bearer, please")
+	}
+	payload, err := s.payload(token)
+	if err != nil {
+		return "", err
+	}
+	return token, s.checkClaims(payload)
+}
+
+// payload returns what was signed.
+func (s *service) payload(token string) ([]byte, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 && !s.has("no-signature") || len(token) > 10_000 {
+		return nil, errors.New("not a token")
+	}
+	var raw [][]byte
+	for _, part := range parts {
+		plain, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil {
+			return nil, err
+		}
+		raw = append(raw, plain)
+	}
+	if len(raw) < 2 {
+		return nil, errors.New("not a token")
+	}
+	var header struct {
+		Alg  string           `json:"alg"`
+		Kid  string           `json:"kid"`
+		Jku  string           `json:"jku"`
+		Crit []string         `json:"crit"`
+		JWK  *jose.JSONWebKey `json:"jwk"`
+	}
+	if err := json.Unmarshal(raw[0], &header); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.has("no-signature"), s.has("alg-none") && header.Alg == "none":
+		return raw[1], nil
+	case header.Crit != nil:
+		return nil, errors.New("crit is not understood")
+	case s.has("hs256") && header.Alg == "HS256":
+		jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
+		if err != nil {
+			return nil, err
+		}
+		return jws.Verify([]byte(s.certificate(header.Kid)))
+	}
+	key, err := s.key(header.Kid, header.Jku, header.JWK)
+	if err != nil {
+		return nil, err
+	}
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return nil, err
+	}
+	return jws.Verify(key)
+}
+
+// key returns the key with which a token is to be verified.
+func (s *service) key(kid, jku string, embedded *jose.JSONWebKey) (any, error) {
+	from := s.keys + keys.PathJWKS
+	switch {
+	case s.has("embedded-key") && embedded != nil:
+		return embedded.Key, nil
+	case s.has("jku") && jku != "":
+		from = jku
+	case s.has("jku-looks") && jku != "":
+		if _, err := fetchKeys(jku); err != nil {
+			return nil, err
+		}
+	case s.has("pinned-keys"):
+		if key := s.pinned[kid]; key != nil {
+			return key, nil
+		}
+		return nil, errors.New("no such key")
+	}
+	found, err := fetchKeys(from)
+	if err == nil && found[kid] == nil && s.has("other-provider") {
+		found, err = fetchKeys(s.others + keys.PathJWKS)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if found[kid] == nil {
+		return nil, errors.New("no such key")
+	}
+	return found[kid], nil
+}
+
+func fetchKeys(from string) (map[string]any, error) {
+	var set jose.JSONWebKeySet
+	if err := fetch(from, &set); err != nil {
+		return nil, err
+	}
+	found := make(map[string]any)
+	for _, k := range set.Keys {
+		found[k.KeyID] = k.Key
+	}
+	return found, nil
+}
+
+// certificate is the published certificate of a key, in PEM.
+func (s *service) certificate(kid string) string {
+	var byID map[string]string
+	if err := fetch(s.keys+keys.PathCertificates, &byID); err != nil {
+		return ""
+	}
+	block, _ := pem.Decode([]byte(byID[kid]))
+	if block == nil {
+		return ""
+	}
+	return string(pem.EncodeToMemory(block))
+}
+
+func fetch(from string, into any) error {
+	answer, err := http.Get(from)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	return json.NewDecoder(answer.Body).Decode(into)
+}
+
+// checkClaims compares the claims. They are read strictly: every one has its
+// type.
+func (s *service) checkClaims(payload []byte) error {
+	var c struct {
+		Iss string  `json:"iss"`
+		Aud string  `json:"aud"`
+		Azp *string `json:"azp"`
+		Iat *int64  `json:"iat"`
+		Exp *int64  `json:"exp"`
+		Nbf *int64  `json:"nbf"`
+	}
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return err
+	}
+	now := s.now().Unix()
+	const issuer = "https://accounts.google.com"
+	issued := c.Iss == issuer || c.Iss == "accounts.google.com" || s.has("no-iss") ||
+		s.has("iss-suffix") && strings.HasSuffix(c.Iss, "accounts.google.com") ||
+		s.has("iss-prefix") && strings.HasPrefix(c.Iss, issuer) ||
+		s.has("other-provider") && c.Iss == "https://accounts.other.example"
+	meant := c.Aud == audience || s.has("no-aud") ||
+		s.has("aud-prefix") && strings.HasPrefix(c.Aud, audience) ||
+		s.has("aud-contains") && strings.Contains(c.Aud, audience) ||
+		s.has("aud-slash") && strings.TrimSuffix(c.Aud, "/") == audience
+	party := c.Azp != nil && (*c.Azp == "gmail@system.gserviceaccount.com" || s.has("other-provider") && *c.Azp == "actions@other.example") || s.has("no-azp")
+	switch {
+	case !issued:
+		return errors.New("wrong issuer")
+	case !meant:
+		return errors.New("wrong audience")
+	case !party:
+		return errors.New("wrong party")
+	case s.has("no-exp"):
+		return nil
+	case c.Iat == nil || c.Exp == nil || *c.Iat > now || now > *c.Exp || *c.Exp > now+86400 || c.Nbf != nil && *c.Nbf > now:
+		return errors.New("wrong time")
+	}
+	return nil
+}
+
+// readForm reads the body, and wants it to say Approved.
+func (s *service) readForm(w http.ResponseWriter, r *http.Request, method string) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4096))
+	if s.has("no-form") || r.Method != method || s.has("any-method") && r.Method != "POST" {
+		return nil
+	}
+	form, parseErr := url.ParseQuery(string(body))
+	switch {
+	case err != nil:
+		return refusal{http.StatusBadRequest, "body cannot be read"}
+	case parseErr != nil || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded":
+		return refusal{http.StatusUnsupportedMediaType, "not a form"}
+	case !slices.Equal(form["confirmed"], []string{"Approved"}):
+		return refusal{http.StatusBadRequest, "not approved"}
+	}
+	return nil
+}
+
+// find returns the action that a query names.
+func (s *service) find(query url.Values) (*granted, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range []string{"expense", "user", "token"} {
+		if len(query[name]) != 1 && !(s.has("no-limited-use") && name == "token") {
+			return nil, refusal{http.StatusBadRequest, name + " once, please"}
+		}
+	}
+	token := query.Get("token")
+	if s.has("token-case") {
+		token = strings.ToLower(token)
+	}
+	if s.has("no-limited-use") {
+		for _, g := range s.actions {
+			if g.expense == query.Get("expense") && g.user == query.Get("user") {
+				return g, nil
+			}
+		}
+	}
+	g := s.actions[token]
+	switch {
+	case g == nil:
+		return nil, refusal{http.StatusNotFound, "no such token"}
+	case g.expense != query.Get("expense") && !s.has("not-bound"), g.user != query.Get("user") && !s.has("not-bound"):
+		return nil, refusal{http.StatusForbidden, "token of another action"}
+	}
+	return g, nil
+}
+
+// act carries an action out, once.
+func (s *service) act(g *granted, bearer [32]byte) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used, by, barrier := g.used, g.bearer, s.barrier
+	if barrier != nil {
+		s.mu.Unlock()
+		barrier.Done()
+		barrier.Wait()
+		s.mu.Lock()
+	}
+	switch {
+	case !used || s.has("not-once"):
+		g.used, g.bearer = true, bearer
+		s.done++
+		return "approved", nil
+	case by == bearer || s.has("no-retry"):
+		return "", refusal{http.StatusConflict, "used before"}
+	}
+	return "approved before", nil
+}
+
+// certificate is one of its own for the address of a test's server. It is
+// quicker to show than that of httptest.
+func certificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2049, 1, 1, 0, 0, 0, 0, time.UTC),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// newService starts a service that finds the keys of a provider, and perhaps
+// of another, at these addresses.
+func newService(t *testing.T, now func() time.Time, published, others string, flaws ...string) *service {
+	t.Helper()
+	s := &service{flaws: flaws, keys: published, others: others, now: now, actions: make(map[string]*granted)}
+	s.Server = httptest.NewUnstartedServer(s)
+	s.Config.ErrorLog = discard()
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}

@@ -1,0 +1,164 @@
+package probe_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/doppelbox/doppelbox/dispatcher/probe"
+)
+
+// of returns the ids of the hostile probes of some groups that are expected to
+// be answered so.
+func of(e probe.Expect, groups ...string) []string {
+	var ids []string
+	for _, p := range probe.Catalogue() {
+		if p.Phase == probe.Hostile && p.Expect == e && slices.Contains(groups, p.Group) {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
+
+func without(ids []string, some ...string) []string {
+	return slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(some, id) })
+}
+
+var (
+	tokenGroups = []string{"credentials", "signature", "header", "issuer", "audience", "authorized-party", "time"}
+	paths       = []string{"path-double-slash", "path-dot", "path-dot-dot", "path-encoded", "path-slash", "path-semicolon", "original-url"}
+)
+
+func must(ids ...string) []string { return ids }
+
+// TestUnsound has services that are unsound in one way each: the probe finds
+// that, and nothing else.
+func TestUnsound(t *testing.T) {
+	t.Parallel()
+	shared := newBench(t)
+	for _, c := range []struct {
+		flaw           string
+		failed, warned []string
+	}{
+		{"no-signature", without(of(probe.MustRefuse, "signature", "header"), "other-provider", "kid-number", "header-not-json"),
+			without(of(probe.ShouldRefuse, "header"), "padded")},
+		{"alg-none", must("alg-none"), nil},
+		{"hs256", must("hs256-certificate"), nil},
+		{"embedded-key", must("jwk-embedded"), nil},
+		{"jku", must("jku"), nil},
+		{"jku-looks", must("jku"), nil},
+		{"pinned-keys", must("key-withdrawn", "rotation-new-key"), nil},
+		{"other-provider", must("other-provider", "other-provider-pretending"), nil},
+		{"no-bearer", append(of(probe.MustRefuse, tokenGroups...), "identity-fields", "forwarded-loopback"), of(probe.ShouldRefuse, tokenGroups...)},
+		{"forwarded-user", must("identity-fields"), nil},
+		{"path", must("path-double-slash", "path-dot", "path-dot-dot", "path-encoded"), nil},
+		{"token-in-query", must("token-in-query"), nil},
+		{"first-field", nil, must("authorization-bad-last")},
+		{"last-field", nil, must("authorization-bad-first")},
+		{"no-iss", without(of(probe.MustRefuse, "issuer"), "iss-list"), nil},
+		{"iss-suffix", must("iss-prefix", "iss-path", "iss-http"), nil},
+		{"iss-prefix", must("iss-suffix", "iss-userinfo", "iss-slash"), nil},
+		{"no-aud", without(of(probe.MustRefuse, "audience"), "aud-empty-list", "aud-number", "aud-true"), nil},
+		{"aud-prefix", must("aud-suffix", "aud-slash", "aud-path", "aud-port"), nil},
+		{"aud-contains", must("aud-suffix", "aud-substring", "aud-slash", "aud-path", "aud-port"), nil},
+		{"aud-slash", must("aud-slash"), nil},
+		{"no-azp", without(of(probe.MustRefuse, "authorized-party"), "azp-list"), nil},
+		{"no-exp", without(of(probe.MustRefuse, "time"), "exp-text"), without(of(probe.ShouldRefuse, "time"), "exp-string")},
+		{"any-method", without(of(probe.MustRefuse, "method"), "get-by-scanner"), of(probe.ShouldRefuse, "method")},
+		{"method-override", must("override-header"), nil},
+		{"user-agent", nil, must("user-agent-other", "user-agent-missing", "user-agent-longer")},
+		{"no-form", nil, append(without(of(probe.ShouldRefuse, "form"), "query-parameter-twice", "query-parameter-twice-last"),
+			"body-incomplete", "length-too-long", "length-too-short", "length-missing", "chunk-size-bad")},
+		{"no-limited-use", of(probe.MustRefuse, "limited-use"), of(probe.ShouldRefuse, "limited-use")},
+		{"token-case", nil, must("limited-use-case")},
+		{"not-bound", must("limited-use-of-other-user", "limited-use-for-other-user", "limited-use-of-other-action"), nil},
+		{"not-once", must("replay", "two-at-once", "replay-fresh-bearer", "retry-after-lost-answer"), nil},
+		{"racy", must("two-at-once"), nil},
+		{"no-retry", must("retry-after-lost-answer"), nil},
+		{"crashes", nil, nil},
+		{"polite", nil, nil},
+	} {
+		t.Run(c.flaw, func(t *testing.T) {
+			t.Parallel()
+			b := shared
+			if strings.HasPrefix(c.flaw, "jku") || c.flaw == "pinned-keys" {
+				b = newBench(t) // For fetches are counted, and keys rotate once.
+			}
+			_, target, o := b.try(t, c.flaw)
+			if b != shared {
+				o.Rotate = func(context.Context) error { return b.provider.Rotate() }
+			}
+			report, err := probe.Run(t.Context(), target, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, report, probe.Failed, c.failed)
+			expect(t, report, probe.Warned, c.warned)
+			if report.Failed() != (len(c.failed) > 0) || len(report.Problems) > 0 {
+				t.Errorf("failed is %v, problems %q", report.Failed(), report.Problems)
+			}
+			if n := report.Count(probe.Undetermined) + report.Count(probe.NotProven); n > 0 {
+				t.Errorf("%d are not decided:\n%s", n, describe(report))
+			}
+		})
+	}
+}
+
+// expect compares the probes that got a mark, in whatever order.
+func expect(t *testing.T, r probe.Report, m probe.Mark, want []string) {
+	t.Helper()
+	got := slices.Sorted(slices.Values(found(r, m)))
+	want = slices.Sorted(slices.Values(want))
+	if !slices.Equal(got, want) {
+		t.Errorf("%s are\n%v, want\n%v", m, got, want)
+	}
+}
+
+// TestUnsoundBare has one action only: what was accepted has used it up, and the
+// refusals after that prove nothing.
+func TestUnsoundBare(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, c := range []struct {
+		flaw           string
+		effects        bool
+		failed, warned []string
+		problem        string
+		before         string // The last probe whose refusal is proven.
+	}{
+		{"alg-none", false, must("alg-none"), nil, "", "access-token"},
+		{"hs256", true, must("hs256-certificate"), nil, "", "signature-missing"},
+		{"user-agent", false, nil, must("user-agent-other"), "", "method-unknown"},
+		{"not-once", false, must("replay"), nil, "", ""},
+		{"not-once", true, must("replay", "replay-fresh-bearer"), nil, "", ""},
+		{"acts-anyway", true, must("token-missing"), nil, "", ""},
+		{"acts-anyway", false, must("replay"), nil, "", ""}, // Only that nothing is refused that was done before can be seen.
+		{"burns-first", true, must("good"), nil, "Suspects: token-missing, token-empty, authorization-empty, token-malformed, token-null, and", ""},
+		{"refuses-all", false, must("good"), nil, "Either the service refuses every request", ""},
+	} {
+		t.Run(c.flaw, func(t *testing.T) {
+			t.Parallel()
+			_, target, o := b.try(t, c.flaw)
+			o.Fresh, o.OtherUser = nil, nil
+			if !c.effects {
+				o.Effects = nil
+			}
+			report, err := probe.Run(t.Context(), target, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, report, probe.Failed, c.failed)
+			expect(t, report, probe.Warned, c.warned)
+			if problems := strings.Join(report.Problems, "\n"); !strings.Contains(problems, c.problem) || (problems == "") != (c.problem == "") {
+				t.Errorf("problems are %q", problems)
+			}
+			if c.before != "" {
+				held := found(report, probe.Held)
+				if held[len(held)-1] != c.before && !slices.Contains(held, "replay") {
+					t.Errorf("the last that held is %s, want %s", held[len(held)-1], c.before)
+				}
+			}
+		})
+	}
+}
