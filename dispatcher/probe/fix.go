@@ -40,8 +40,8 @@ var fixes = map[string]Fix{
 	},
 	"signature": {
 		Title: "Verify the signature by the provider's published keys",
-		Text: "Use Google's library, which takes RS256 only, finds the key by kid among those that are published, and reads no key, URL or algorithm out of the token. " +
-			"Answer 401 if it finds fault, whatever the fault.",
+		Text: "Use Google's library: it looks for the key among those that are published, and takes no key and no URL out of the token. " +
+			"Some of its versions look neither at alg nor at crit: do that yourself. Answer 401 if it finds fault, whatever the fault.",
 		bearer: true,
 	},
 	"issuer": {

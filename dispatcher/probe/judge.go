@@ -79,6 +79,9 @@ func judgeOutcome(p Probe, out Outcome, o observation) (Mark, string) {
 	case Consumed:
 		return wrong, fmt.Sprintf("%s, and yet the action was carried out", answerOf(o.attempt))
 	case Answered:
+		if p.Phase == After {
+			return Noted, fmt.Sprintf("answered %d, and nothing was carried out again", status)
+		}
 		return Noted, fmt.Sprintf("answered %d, but nothing was carried out: the user is told that it was", status)
 	case Refused:
 		return Held, refusal(p, status)

@@ -26,11 +26,17 @@ type limited struct {
 	how   string // How it was found, for people.
 }
 
+// maxURL bounds a URL, in octets, as the dispatcher does.
+const maxURL = 16 << 10
+
 // newAction takes a target apart.
 func newAction(t Target) (*action, error) {
 	rest, ok := strings.CutPrefix(t.URL, "https://")
 	if !ok {
 		return nil, fmt.Errorf("probe: the URL does not begin with https://")
+	}
+	if len(rest) > maxURL {
+		return nil, fmt.Errorf("probe: the URL has %d octets, more than %d", len(rest), maxURL)
 	}
 	if strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }) {
 		return nil, fmt.Errorf("probe: the URL has a fragment, or a character that cannot be sent as written")
@@ -38,11 +44,11 @@ func newAction(t Target) (*action, error) {
 	a := &action{Target: t, authority: rest, path: "/"}
 	if i := strings.IndexAny(rest, "/?"); i >= 0 {
 		a.authority = rest[:i]
-		path, query, _ := strings.Cut(rest[i:], "?")
+		path, query, asked := strings.Cut(rest[i:], "?")
 		if path != "" {
 			a.path = path
 		}
-		if query != "" {
+		if asked {
 			a.query = strings.Split(query, "&")
 		}
 	}
@@ -55,11 +61,15 @@ func newAction(t Target) (*action, error) {
 }
 
 // limitedNames are names that limited-use tokens go by, the surest first, in
-// lower case and without "-" and "_".
+// lower case and without "-" and "_". The last ones are those of other things,
+// too, and count only with a value that is long.
 var limitedNames = []string{
 	"accesstoken", "limitedusetoken", "limiteduse", "onetimetoken", "actiontoken", "token", "nonce", "otp",
-	"secret", "ticket", "t", "key", "code", "signature", "sig", "hash", "auth",
+	"secret", "ticket", "signature", "sig", "hash", "auth", "t", "key", "code",
 }
+
+// surely is how many of limitedNames count with a short value.
+const surely = 10
 
 // findLimited finds the limited-use token: the parameter that was named, or
 // one with a usual name, or else with a value that looks random, or a segment
@@ -78,7 +88,11 @@ func (a *action) findLimited() (limited, error) {
 		if plain, err := url.QueryUnescape(name); err == nil && wanted != "" && plain == wanted {
 			return limited{"query", i, name, value, "parameter " + quoted(plain) + ", as was said"}, nil
 		}
-		if n := rank(name); n >= 0 && n < bestRank && len(value) >= minLimited {
+		least := minLimited
+		if rank(name) >= surely {
+			least = minRandom
+		}
+		if n := rank(name); n >= 0 && n < bestRank && len(value) >= least {
 			best, bestRank = i, n
 		}
 	}

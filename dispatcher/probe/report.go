@@ -14,6 +14,14 @@ func (r Result) Fix() string {
 	return r.Probe.Fix
 }
 
+// Severity is that of the probe for a finding. A remark is of low severity.
+func (r Result) Severity() Severity {
+	if r.Mark == Noted && r.Probe.Severity != Info {
+		return Low
+	}
+	return r.Probe.Severity
+}
+
 // Finding says whether a result speaks against the service.
 func (r Result) Finding() bool { return r.Mark == Failed || r.Mark == Warned }
 
@@ -25,7 +33,7 @@ func (r Report) bySeverity(marks ...Mark) []Result {
 		if byMark := slices.Index(Marks(), a.Mark) - slices.Index(Marks(), b.Mark); byMark != 0 {
 			return byMark
 		}
-		return slices.Index(Severities(), a.Probe.Severity) - slices.Index(Severities(), b.Probe.Severity)
+		return slices.Index(Severities(), a.Severity()) - slices.Index(Severities(), b.Severity())
 	})
 	return list
 }

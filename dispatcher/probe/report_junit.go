@@ -40,7 +40,7 @@ func WriteJUnit(w io.Writer, r Report) error {
 		suite := junitSuite{Name: "probe " + string(phase)}
 		for _, result := range r.Results {
 			if result.Probe.Phase == phase {
-				suite.add(junitResult(result))
+				suite.add(junitResult(result, r.usual()))
 			}
 		}
 		suites.Suites = append(suites.Suites, suite)
@@ -75,17 +75,17 @@ func (s *junitSuite) add(c junitCase) {
 	s.Cases = append(s.Cases, c)
 }
 
-func junitResult(r Result) junitCase {
+func junitResult(r Result, usual []string) junitCase {
 	c := junitCase{Name: r.Probe.ID, Class: "probe." + r.Probe.Group}
 	var text strings.Builder
 	switch r.Mark {
 	case Failed:
-		r.write(&text)
+		r.write(&text, usual)
 		c.Failure = &junitMessage{Message: r.Detail, Text: strings.TrimPrefix(text.String(), "\n")}
 	case Skipped:
 		c.Skipped = &junitMessage{Message: r.Detail}
 	case Warned:
-		r.write(&text)
+		r.write(&text, usual)
 		c.Out = string(r.Mark) + ": " + r.Detail + text.String()
 	case Undetermined, NotProven, Noted:
 		c.Out = string(r.Mark) + ": " + r.Detail

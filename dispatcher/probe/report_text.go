@@ -33,8 +33,9 @@ func WriteText(w io.Writer, r Report) error {
 		b.WriteString("\n" + wrapped("note: ", n))
 	}
 	r.writeTable(&b)
+	usual := r.usual()
 	for _, result := range r.bySeverity(Failed, Warned) {
-		result.write(&b)
+		result.write(&b, usual)
 	}
 	for _, f := range r.Fixes() {
 		f.write(&b)
@@ -61,37 +62,64 @@ func (r Report) writeTable(b *strings.Builder) {
 	b.WriteString("\n")
 	for _, result := range list {
 		p := result.Probe
-		b.WriteString(wrapped(fmt.Sprintf("%-12s  %-8s  %-27s  ", result.Mark, p.Severity, p.ID), result.Detail))
+		b.WriteString(wrapped(fmt.Sprintf("%-12s  %-8s  %-27s  ", result.Mark, result.Severity(), p.ID), result.Detail))
 	}
 }
 
-// write writes a finding with all that belongs to it.
-func (r Result) write(b *strings.Builder) {
+// usual are the fields of the good request, with which others are compared.
+func (r Report) usual() []string {
+	for _, result := range r.Results {
+		if result.Probe.Phase == Good && len(result.Exchanges) > 0 {
+			return result.Exchanges[0].Fields
+		}
+	}
+	return nil
+}
+
+// write writes a finding with all that belongs to it. Of the header it shows
+// what is not usual, and the token.
+func (r Result) write(b *strings.Builder, usual []string) {
 	p := r.Probe
 	fmt.Fprintf(b, "\n%s (%s, %s)\n", p.ID, p.Severity, p.Expect)
 	b.WriteString(wrapped("  what    ", p.Title))
 	b.WriteString(wrapped("  why     ", p.Reason))
 	for _, e := range r.Exchanges {
 		b.WriteString(wrapped("  sent    ", e.Request))
-		for _, f := range e.Fields {
+		for _, f := range e.unusual(usual) {
 			b.WriteString(wrapped("          ", f))
 		}
 		if e.Body != "" {
 			b.WriteString("\n" + wrapped("          ", e.Body))
 		}
-		switch {
-		case e.Then != "":
+		if e.Then != "" {
 			b.WriteString(wrapped("  then    ", e.Then))
-			fallthrough
-		default:
-			b.WriteString(wrapped("  got     ", e.got()))
 		}
+		b.WriteString(wrapped("  got     ", e.got()))
 	}
 	b.WriteString(wrapped("  should  ", p.Should()))
 	b.WriteString(wrapped("  source  ", p.Source))
 	if id := r.Fix(); id != "" {
 		b.WriteString(wrapped("  fix     ", id))
 	}
+}
+
+// unusual are the fields that the good request has not, and which of its own
+// are missing.
+func (e Exchange) unusual(usual []string) []string {
+	var list, names []string
+	for _, f := range e.Fields {
+		name, _, _ := strings.Cut(f, ":")
+		names = append(names, name)
+		if name == "Authorization" || !slices.Contains(usual, f) {
+			list = append(list, f)
+		}
+	}
+	for _, f := range usual {
+		if name, _, _ := strings.Cut(f, ":"); !slices.Contains(names, name) {
+			list = append(list, "(no "+name+")")
+		}
+	}
+	return list
 }
 
 // got is what came back, for people.
@@ -176,6 +204,9 @@ func pieces(text string, width int) []string {
 	for _, word := range strings.Fields(text) {
 		for runes := []rune(word); len(runes) > 0; {
 			n := min(len(runes), width)
+			if comma := strings.LastIndexByte(string(runes[:n]), ','); n < len(runes) && comma > 0 {
+				n = utf8.RuneCountInString(string(runes[:n])[:comma+1])
+			}
 			list = append(list, string(runes[:n]))
 			runes = runes[n:]
 		}

@@ -389,7 +389,7 @@ func (s *service) act(g *granted, bearer [32]byte) (string, error) {
 		g.used, g.bearer = true, bearer
 		s.done++
 		return "approved", nil
-	case by == bearer || s.has("no-retry"):
+	case by == bearer && !s.has("idempotent") || s.has("no-retry"):
 		return "", refusal{http.StatusConflict, "used before"}
 	}
 	return "approved before", nil
