@@ -47,9 +47,12 @@ const NoLimitedUse = "none"
 
 // Options are what a run works with. Keys and Exchange must be given.
 type Options struct {
-	Keys  *keys.Set // The provider's.
+	// Keys are the provider's. Fetches of its stranger's key are counted, so no
+	// two runs with the same keys may go on at once.
+	Keys  *keys.Set
 	Other *keys.Set // Another provider's; nil skips what needs it.
-	// Exchange sends, as the method of [dispatcher.Dispatcher] does.
+	// Exchange sends, as the method of [dispatcher.Dispatcher] does. It is
+	// called from two goroutines at once where two requests are sent at once.
 	Exchange func(context.Context, dispatcher.Raw) dispatcher.Attempt
 	// KeysURL is the base URL at which the service can reach the handler of
 	// Keys, for headers that point there; empty skips those.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -129,9 +130,12 @@ func TestSecretsAreCut(t *testing.T) {
 	o.Effects = nil
 	signature := regexp.MustCompile(`eyJ[\w-]+=*\.[\w-]+=*\.([\w-]{24,})`)
 	limited := regexp.MustCompile(`[0-9a-fA-F]{32}`)
+	var mu sync.Mutex
 	secrets := map[string]bool{}
 	exchange := o.Exchange
 	o.Exchange = func(ctx context.Context, r dispatcher.Raw) dispatcher.Attempt {
+		mu.Lock()
+		defer mu.Unlock()
 		head, _, _ := bytes.Cut(r.Octets, []byte("\r\n"))
 		for _, found := range limited.FindAllString(string(head), -1) {
 			secrets[found] = true

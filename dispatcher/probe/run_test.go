@@ -33,56 +33,89 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// issuer is a provider's keys, published.
+// issuer is a provider's keys.
 type issuer struct {
 	*keys.Set
 	clock  *clock
-	url    string
 	pinned map[string]any // What was published before anything was withdrawn.
 }
 
 // newIssuer makes keys of which one has been withdrawn.
-func newIssuer(t *testing.T, o keys.Options) *issuer {
-	t.Helper()
-	i := &issuer{clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
+func newIssuer(o keys.Options) (*issuer, error) {
+	i := &issuer{clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, pinned: make(map[string]any)}
 	o.Now = i.clock.Now
 	var err error
 	if i.Set, err = keys.New(o); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	published := httptest.NewServer(i.Handler())
-	t.Cleanup(published.Close)
-	i.url = published.URL
-	if i.pinned, err = fetchKeys(i.url + keys.PathJWKS); err != nil {
-		t.Fatal(err)
+	w := httptest.NewRecorder()
+	i.Handler().ServeHTTP(w, httptest.NewRequest("GET", "https://localhost"+keys.PathJWKS, nil))
+	if i.pinned, err = readKeys(w.Body); err != nil {
+		return nil, err
 	}
 	if err := i.Rotate(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	i.clock.mu.Lock()
+	defer i.clock.mu.Unlock()
 	i.clock.now = i.clock.now.Add(30 * 24 * time.Hour)
-	i.clock.mu.Unlock()
-	return i
+	return i, nil
 }
+
+// theIssuer and otherIssuer are those of all tests that neither rotate keys nor
+// count fetches, since keys take long to make.
+var (
+	theIssuer   = sync.OnceValues(func() (*issuer, error) { return newIssuer(keys.Options{}) })
+	otherIssuer = sync.OnceValues(func() (*issuer, error) {
+		return newIssuer(keys.Options{Issuer: "https://accounts.other.example", AuthorizedParty: "actions@other.example"})
+	})
+)
 
 // bench is a provider and what it tries a service with.
 type bench struct {
 	provider, other *issuer
+	url, otherURL   string // Where their keys are published.
 }
 
+// newBench returns a bench with the keys of all.
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	return &bench{
-		provider: newIssuer(t, keys.Options{}),
-		other:    newIssuer(t, keys.Options{Issuer: "https://accounts.other.example", AuthorizedParty: "actions@other.example"}),
+	provider, err := theIssuer()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return benchWith(t, provider)
+}
+
+// ownBench returns a bench with keys of its own.
+func ownBench(t *testing.T) *bench {
+	t.Helper()
+	provider, err := newIssuer(keys.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return benchWith(t, provider)
+}
+
+func benchWith(t *testing.T, provider *issuer) *bench {
+	t.Helper()
+	other, err := otherIssuer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(i *issuer) string {
+		published := httptest.NewServer(i.Handler())
+		t.Cleanup(published.Close)
+		return published.URL
+	}
+	return &bench{provider, other, publish(provider), publish(other)}
 }
 
 // try starts a service with flaws, and gives it to a test with an action of it
 // and options that let everything be tried.
 func (b *bench) try(t *testing.T, flaws ...string) (*service, probe.Target, probe.Options) {
 	t.Helper()
-	s := newService(t, b.provider.clock.Now, b.provider.url, b.other.url, flaws...)
+	s := newService(t, b.provider.clock.Now, b.url, b.otherURL, flaws...)
 	s.pinned = b.provider.pinned
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
@@ -95,7 +128,7 @@ func (b *bench) try(t *testing.T, flaws ...string) (*service, probe.Target, prob
 	}
 	mails := 4711
 	return s, target(s.grant("4711", "alice")), probe.Options{
-		Keys: b.provider.Set, Other: b.other.Set, KeysURL: b.provider.url,
+		Keys: b.provider.Set, Other: b.other.Set, KeysURL: b.url,
 		Exchange: s.exchanger(d),
 		Fresh: func(context.Context) (probe.Target, error) {
 			mails++
@@ -163,7 +196,7 @@ func describe(r probe.Report) string {
 
 func TestSound(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	b := ownBench(t)
 	_, target, o := b.try(t)
 	o.Rotate = func(context.Context) error { return b.provider.Rotate() }
 	var told []string

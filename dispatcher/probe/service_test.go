@@ -43,9 +43,10 @@ type service struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
-	actions map[string]*granted // By limited-use token.
-	done    int                 // How often an action was carried out.
-	barrier *sync.WaitGroup     // Of the flaw "racy": two requests that look before either acts.
+	cache   map[string]map[string]any // Published keys.
+	actions map[string]*granted       // By limited-use token.
+	done    int                       // How often an action was carried out.
+	barrier *sync.WaitGroup           // Of the flaw "racy": two requests that look before either acts.
 }
 
 // granted is an action that a mail offers.
@@ -238,9 +239,9 @@ func (s *service) key(kid, jku string, embedded *jose.JSONWebKey) (any, error) {
 		}
 		return nil, errors.New("no such key")
 	}
-	found, err := fetchKeys(from)
+	found, err := s.keysOf(from, kid)
 	if err == nil && found[kid] == nil && s.has("other-provider") {
-		found, err = fetchKeys(s.others + keys.PathJWKS)
+		found, err = s.keysOf(s.others+keys.PathJWKS, kid)
 	}
 	if err != nil {
 		return nil, err
@@ -251,9 +252,31 @@ func (s *service) key(kid, jku string, embedded *jose.JSONWebKey) (any, error) {
 	return found[kid], nil
 }
 
+// keysOf returns what is published, and asks again for a kid that it does not
+// know.
+func (s *service) keysOf(from, kid string) (map[string]any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cache[from][kid] != nil {
+		return s.cache[from], nil
+	}
+	found, err := fetchKeys(from)
+	s.cache[from] = found
+	return found, err
+}
+
 func fetchKeys(from string) (map[string]any, error) {
+	answer, err := http.Get(from)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	return readKeys(answer.Body)
+}
+
+func readKeys(from io.Reader) (map[string]any, error) {
 	var set jose.JSONWebKeySet
-	if err := fetch(from, &set); err != nil {
+	if err := json.NewDecoder(from).Decode(&set); err != nil {
 		return nil, err
 	}
 	found := make(map[string]any)
@@ -265,8 +288,13 @@ func fetchKeys(from string) (map[string]any, error) {
 
 // certificate is the published certificate of a key, in PEM.
 func (s *service) certificate(kid string) string {
+	answer, err := http.Get(s.keys + keys.PathCertificates)
+	if err != nil {
+		return ""
+	}
+	defer answer.Body.Close()
 	var byID map[string]string
-	if err := fetch(s.keys+keys.PathCertificates, &byID); err != nil {
+	if err := json.NewDecoder(answer.Body).Decode(&byID); err != nil {
 		return ""
 	}
 	block, _ := pem.Decode([]byte(byID[kid]))
@@ -274,15 +302,6 @@ func (s *service) certificate(kid string) string {
 		return ""
 	}
 	return string(pem.EncodeToMemory(block))
-}
-
-func fetch(from string, into any) error {
-	answer, err := http.Get(from)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	return json.NewDecoder(answer.Body).Decode(into)
 }
 
 // checkClaims compares the claims. They are read strictly: every one has its
@@ -419,7 +438,7 @@ func certificate(t *testing.T) tls.Certificate {
 // of another, at these addresses.
 func newService(t *testing.T, now func() time.Time, published, others string, flaws ...string) *service {
 	t.Helper()
-	s := &service{flaws: flaws, keys: published, others: others, now: now, actions: make(map[string]*granted)}
+	s := &service{flaws: flaws, keys: published, others: others, now: now, cache: make(map[string]map[string]any), actions: make(map[string]*granted)}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Config.ErrorLog = discard()
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}

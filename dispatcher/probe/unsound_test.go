@@ -84,9 +84,10 @@ func TestUnsound(t *testing.T) {
 			t.Parallel()
 			b := shared
 			if strings.HasPrefix(c.flaw, "jku") || c.flaw == "pinned-keys" {
-				b = newBench(t) // For fetches are counted, and keys rotate once.
+				b = ownBench(t) // For fetches are counted, and keys rotate once.
 			}
 			_, target, o := b.try(t, c.flaw)
+			o.Skip = []string{"lenient"} // Of which nothing can be found.
 			if b != shared {
 				o.Rotate = func(context.Context) error { return b.provider.Rotate() }
 			}
