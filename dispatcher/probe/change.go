@@ -156,6 +156,11 @@ const (
 // zero says whether a token is the good one.
 func (t Token) zero() bool { return reflect.ValueOf(t).IsZero() }
 
+// carries says whether a request has a bearer token in its Authorization field.
+func (c Change) carries() bool {
+	return c.Authorization == nil || slices.ContainsFunc(c.Authorization, func(v string) bool { return strings.Contains(v, "{") })
+}
+
 // Need is what a probe can be sent only with.
 type Need string
 

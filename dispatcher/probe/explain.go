@@ -21,6 +21,7 @@ func (r *runner) explain(ctx context.Context, result *Result) error {
 		r.problem("%s: %s", nothing, result.Detail)
 		return nil
 	case r.o.Fresh == nil:
+		r.hint(result)
 		r.problem("%s. Either the service refuses every request, or a hostile one has used the action up; with a fresh action the two could be told apart.%s",
 			nothing, r.suspects())
 		return nil
@@ -31,10 +32,20 @@ func (r *runner) explain(ctx context.Context, result *Result) error {
 		return err
 	}
 	if consumed {
+		r.hint(result)
 		r.problem("%s; a fresh action, to which nothing else was sent, made no difference", nothing)
 		return nil
 	}
 	return r.blame(ctx, result, first)
+}
+
+// hint says what a good request may be refused for that is no fault of the
+// service's.
+func (r *runner) hint(result *Result) {
+	if last := len(result.Exchanges) - 1; r.first.Bearer && last >= 0 && result.Exchanges[last].Status == 401 {
+		r.note("if it is the token that is refused: the service must find the provider's keys, have the provider's time, and expect the audience " +
+			quoted(r.first.Audience))
+	}
 }
 
 func (r *runner) problem(format string, args ...any) {

@@ -86,7 +86,11 @@ func judgeOutcome(p Probe, out Outcome, o observation) (Mark, string) {
 	case Refused:
 		return Held, refusal(p, status)
 	case Redirected:
-		return Held, fmt.Sprintf("answered %d, which the provider does not follow: the action is not done", status)
+		// Some frameworks answer so when they have acted.
+		if o.effect == unmoved {
+			return Held, fmt.Sprintf("answered %d, and nothing was carried out", status)
+		}
+		return Noted, fmt.Sprintf("answered %d: the provider does not follow it and takes it for a failure, but the service may have acted", status)
 	case ServerError:
 		return Noted, fmt.Sprintf("answered %d: the service did not refuse the request, it failed at it", status)
 	case Deferred:

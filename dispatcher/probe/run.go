@@ -29,6 +29,7 @@ type runner struct {
 	accepted message // The request that was accepted and used the current action up.
 	stranger *action // Another user's.
 	rotated  bool
+	same     bool // It was noted that fresh actions are not.
 	report   Report
 }
 
@@ -208,6 +209,10 @@ func (r *runner) renew(ctx context.Context) error {
 	a, err := r.take(t)
 	if err != nil {
 		return err
+	}
+	if before := r.act.limited.value; before != "" && before == a.limited.value && !r.same {
+		r.same = true
+		r.note("a fresh action has the limited-use token of the one before it: it is not of limited use (gmail-actions.md 5)")
 	}
 	r.act, r.spent, r.tried = a, "", nil
 	// What the new mail itself changed is no effect of a request.

@@ -82,7 +82,7 @@ func (r *runner) words(a *action, c Change, step int, m *message) ([]string, err
 	}
 	// A good token that is not sent itself need not be a new one.
 	good := r.sample
-	if good == "" || c.Token.zero() {
+	if good == "" || c.Token.zero() && c.carries() {
 		var err error
 		if good, err = r.bearer(step); err != nil {
 			return nil, err
@@ -175,56 +175,60 @@ func (r *runner) fields(a *action, c Change, fill func(string) string) []dispatc
 	return list
 }
 
-// frame writes the request down. It returns what is to be done after it, too:
-// a request that is not whole ends with the connection.
-func frame(method, target string, fields []dispatcher.Field, body string, c Change) ([]byte, dispatcher.Then) {
-	then := c.Then
-	add := func(name, value string) { fields = append(fields, dispatcher.Field{Name: name, Value: value}) }
-	length := func(n int) { add("Content-Length", strconv.Itoa(n)) }
+// framed returns a body as it is sent, the fields that tell its end, and what is
+// to be done after it: a request that is not whole ends with the connection.
+func framed(method, body string, c Change) (string, []dispatcher.Field, dispatcher.Then) {
+	length := func(n string) dispatcher.Field { return dispatcher.Field{Name: "Content-Length", Value: n} }
+	whole := strconv.Itoa(len(body))
 	chunked := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+	coding := dispatcher.Field{Name: "Transfer-Encoding", Value: "chunked"}
+	both := func(body string) (string, []dispatcher.Field, dispatcher.Then) {
+		return body, []dispatcher.Field{length(strconv.Itoa(len(body))), coding}, c.Then
+	}
+	one := func(body string, f dispatcher.Field, then dispatcher.Then) (string, []dispatcher.Field, dispatcher.Then) {
+		return body, []dispatcher.Field{f}, then
+	}
 	switch c.Framing {
 	case FramingChunked:
-		add("Transfer-Encoding", "chunked")
-		body = chunked
-	case FramingBoth, FramingUnknown, FramingSpace, FramingBadChunk:
-		body = chunked
-		coding, name := "chunked", "Transfer-Encoding"
-		switch c.Framing {
-		case FramingUnknown:
-			coding = "xchunked"
-		case FramingSpace:
-			name += " "
-		case FramingBadChunk:
-			body = "0x" + chunked
-		}
-		length(len(body))
-		add(name, coding)
+		return one(chunked, coding, c.Then)
+	case FramingBoth:
+		return both(chunked)
+	case FramingUnknown:
+		coding.Value = "xchunked"
+		return both(chunked)
+	case FramingSpace:
+		coding.Name += " "
+		return both(chunked)
+	case FramingBadChunk:
+		return both("0x" + chunked)
 	case FramingSigned:
-		add("Content-Length", "+"+strconv.Itoa(len(body)))
+		return one(body, length("+"+whole), c.Then)
 	case FramingTwice:
-		n := strconv.Itoa(len(body))
-		add("Content-Length", n+", "+n)
+		return one(body, length(whole+", "+whole), c.Then)
 	case FramingShort:
-		length(len(body) / 2)
+		return one(body, length(strconv.Itoa(len(body)/2)), c.Then)
 	case FramingLong:
-		length(len(body) + 8)
-		then = dispatcher.ThenHalfClose
+		return one(body, length(strconv.Itoa(len(body)+8)), dispatcher.ThenHalfClose)
 	case FramingHalf:
-		length(len(body))
-		body = body[:len(body)/2]
-		then = dispatcher.ThenHalfClose
+		return one(body[:len(body)/2], length(whole), dispatcher.ThenHalfClose)
 	case FramingNone:
-		then = dispatcher.ThenHalfClose
-	default:
-		if body != "" || method != "GET" && method != "HEAD" {
-			length(len(body))
-		}
-		if c.Framing == FramingContinue {
-			add("Expect", "100-continue")
-		}
+		return body, nil, dispatcher.ThenHalfClose
+	case FramingContinue:
+		return body, []dispatcher.Field{length(whole), {Name: "Expect", Value: "100-continue"}}, c.Then
+	case FramingLength, FramingBareLF:
 	}
+	if body == "" && (method == "GET" || method == "HEAD") {
+		return body, nil, c.Then
+	}
+	return one(body, length(whole), c.Then)
+}
+
+// frame writes the request down, and says what is to be done after it.
+func frame(method, target string, fields []dispatcher.Field, body string, c Change) ([]byte, dispatcher.Then) {
+	body, framing, then := framed(method, body, c)
+	fields = append(fields, framing...)
 	if !slices.Contains(c.Drop, "Connection") {
-		add("Connection", "close")
+		fields = append(fields, dispatcher.Field{Name: "Connection", Value: "close"})
 	}
 	end := "\r\n"
 	if c.Framing == FramingBareLF {
