@@ -1,8 +1,8 @@
 package probe
 
-// How the request is written down. Whatever a server makes of one of these, it
-// ends where the probe ends: nothing is left over that could become the
-// beginning of somebody else's request.
+// How the request is written down. Whatever a server makes of one of these,
+// nothing is left over that could become part of somebody else's request (see
+// [Framing]).
 var framingProbes = group("framing", "framing", []Probe{
 	{
 		ID: "body-incomplete", Title: "Half of the body, then nothing more",

@@ -133,9 +133,10 @@ const (
 // Framing is how the end of the body is told.
 type Framing string
 
-// The framings. In each all readings of the length end at the same octet, or at
-// the end of the connection, so that no octet of a probe can become the
-// beginning of somebody else's request behind a proxy.
+// The framings. Where the length can be read in two ways both end at the same
+// octet, the last one; and where octets are left over they are no beginning of a
+// request. So nothing of a probe can become part of somebody else's request
+// behind a proxy.
 const (
 	FramingLength   Framing = ""             // Content-Length, right.
 	FramingChunked  Framing = "chunked"      // Transfer-Encoding.

@@ -224,7 +224,8 @@ func (r *runner) reached(ctx context.Context, p Probe, a dispatcher.Attempt) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if a.Outcome != dispatcher.OutcomeWithheld && !unreachable(a.Reason) {
+	never := r.sent == 1 && a.Status == 0 && a.TLSVersion == "" // Not even TLS came about.
+	if a.Outcome != dispatcher.OutcomeWithheld && !unreachable(a.Reason) && !never {
 		return nil
 	}
 	err := fmt.Errorf("%w: %s (%s)", ErrUnreachable, printable(r.hidden(a.Error)), a.Reason)
