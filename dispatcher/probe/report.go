@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"slices"
@@ -134,7 +135,12 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	for _, f := range r.Fixes() {
 		w.Fixes = append(w.Fixes, wireFix{f.ID, f.Title, f.Text, f.Code})
 	}
-	return json.Marshal(w)
+	// Without escapes for HTML, which nobody who reads URLs wants.
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(w)
+	return b.Bytes(), err
 }
 
 // WriteJSON writes a report as JSON.

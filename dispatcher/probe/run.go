@@ -85,7 +85,7 @@ func newRunner(ctx context.Context, t Target, o Options) (*runner, error) {
 	}
 	r.report = Report{
 		Service: "https://" + r.act.authority + printable(r.hidden(r.act.path)), Method: r.first.Method,
-		Audience: r.first.Audience, Bearer: r.first.Bearer, LimitedUse: r.act.limited.how,
+		Audience: printable(r.first.Audience), Bearer: r.first.Bearer, LimitedUse: r.act.limited.how,
 	}
 	if r.act.limited.at == "" {
 		r.note("the URL has no limited-use token, so that whoever can guess it can request it, and a replay cannot be told from a click (gmail-actions.md 5)")

@@ -233,7 +233,7 @@ func newService(t *testing.T, now func() time.Time, published, others string, fl
 	s := &service{flaws: flaws, keys: published, others: others, now: now, cache: make(map[string]map[string]any), actions: make(map[string]*granted)}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Config.ErrorLog = discard()
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}, CurvePreferences: []tls.CurveID{tls.X25519}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
