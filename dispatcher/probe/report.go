@@ -80,12 +80,12 @@ type wireReport struct {
 	Method     string       `json:"method"`
 	Audience   string       `json:"audience"`
 	Bearer     bool         `json:"bearer"`
-	LimitedUse string       `json:"limited_use"`
+	LimitedUse string       `json:"limitedUse"`
 	Failed     bool         `json:"failed"`
 	Counts     map[Mark]int `json:"counts"`
 	Problems   []string     `json:"problems"`
 	Notes      []string     `json:"notes"`
-	Results    []wireResult `json:"results"`
+	Results    []Result     `json:"results"`
 	Fixes      []wireFix    `json:"fixes"`
 }
 
@@ -113,33 +113,39 @@ type wireFix struct {
 	Code  map[string]string `json:"code"`
 }
 
+// MarshalJSON writes a result with what its probe is about.
+func (r Result) MarshalJSON() ([]byte, error) {
+	p := r.Probe
+	return marshal(wireResult{
+		ID: p.ID, Group: p.Group, Title: p.Title, Reason: p.Reason, Source: p.Source, Severity: p.Severity, Expect: p.Expect, Phase: p.Phase,
+		Mark: r.Mark, Outcome: r.Outcome, Detail: r.Detail, Should: p.Should(), Fix: r.Fix(),
+		Exchanges: append([]Exchange{}, r.Exchanges...),
+	})
+}
+
 // MarshalJSON writes a report: what was tried in the order in which it was, and
 // the fixes for what was found.
 func (r Report) MarshalJSON() ([]byte, error) {
 	w := wireReport{
 		Service: r.Service, Method: r.Method, Audience: r.Audience, Bearer: r.Bearer, LimitedUse: r.LimitedUse,
 		Failed: r.Failed(), Counts: make(map[Mark]int), Problems: append([]string{}, r.Problems...), Notes: append([]string{}, r.Notes...),
-		Results: []wireResult{}, Fixes: []wireFix{},
+		Results: append([]Result{}, r.Results...), Fixes: []wireFix{},
 	}
 	for _, m := range Marks() {
 		w.Counts[m] = r.Count(m)
 	}
-	for _, result := range r.Results {
-		p := result.Probe
-		w.Results = append(w.Results, wireResult{
-			ID: p.ID, Group: p.Group, Title: p.Title, Reason: p.Reason, Source: p.Source, Severity: p.Severity, Expect: p.Expect, Phase: p.Phase,
-			Mark: result.Mark, Outcome: result.Outcome, Detail: result.Detail, Should: p.Should(), Fix: result.Fix(),
-			Exchanges: append([]Exchange{}, result.Exchanges...),
-		})
-	}
 	for _, f := range r.Fixes() {
 		w.Fixes = append(w.Fixes, wireFix{f.ID, f.Title, f.Text, f.Code})
 	}
-	// Without escapes for HTML, which nobody who reads URLs wants.
+	return marshal(w)
+}
+
+// marshal encodes without escapes for HTML, which nobody who reads URLs wants.
+func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	err := e.Encode(w)
+	err := e.Encode(v)
 	return b.Bytes(), err
 }
 
