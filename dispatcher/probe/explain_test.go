@@ -233,3 +233,40 @@ func TestSelected(t *testing.T) {
 		t.Errorf("notes are %q", report.Notes)
 	}
 }
+
+// TestInterrupted has runs that cannot go on: what was found until then is
+// reported.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for name, c := range map[string]struct {
+		change func(*probe.Options, context.CancelFunc)
+		want   string
+	}{
+		"no fresh mail": {func(o *probe.Options, _ context.CancelFunc) {
+			o.Fresh = func(context.Context) (probe.Target, error) { return probe.Target{}, errors.New("no mail came") }
+		}, "getting a fresh action: no mail came"},
+		"no other user": {func(o *probe.Options, _ context.CancelFunc) {
+			o.OtherUser = func(context.Context) (probe.Target, error) { return probe.Target{}, errors.New("no mail came") }
+		}, "getting another user's action: no mail came"},
+		"cancelled": {func(o *probe.Options, cancel context.CancelFunc) {
+			o.OnResult = func(r probe.Result) {
+				if r.Probe.Group == "issuer" {
+					cancel()
+				}
+			}
+		}, context.Canceled.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, target, o := b.try(t, "user-agent")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c.change(&o, cancel)
+			report, err := probe.Run(ctx, target, o)
+			if err == nil || !strings.Contains(err.Error(), c.want) || len(report.Results) == 0 {
+				t.Errorf("ends with %v after %d results", err, len(report.Results))
+			}
+		})
+	}
+}
