@@ -236,14 +236,14 @@ func (r *runner) reached(ctx context.Context, p Probe, a dispatcher.Attempt) err
 	return err
 }
 
-// unreachable tells the reasons that say nothing about a request.
+// unreachable tells the reasons that say nothing about a request: there was no
+// connection, or none with TLS.
 func unreachable(reason dispatcher.Reason) bool {
 	switch reason {
-	case dispatcher.ReasonDNS, dispatcher.ReasonConnectRefused, dispatcher.ReasonUnreachable,
-		dispatcher.ReasonTLSAuthority, dispatcher.ReasonTLSName, dispatcher.ReasonTLSExpired:
+	case dispatcher.ReasonDNS, dispatcher.ReasonConnectRefused, dispatcher.ReasonUnreachable:
 		return true
 	}
-	return false
+	return strings.HasPrefix(string(reason), "tls-")
 }
 
 // observeFirst asks for the effects, to compare the next ones with.
