@@ -51,7 +51,7 @@ func (r *runner) follow(ctx context.Context, p Probe) error {
 	case Replay:
 		return r.repeat(ctx, p, r.accepted)
 	case Again:
-		m, err := r.build(r.act, p.Change, maxSteps, "")
+		m, err := r.build(r.act, p.Change, "")
 		if err != nil {
 			return r.inapplicable(p, err)
 		}
@@ -105,7 +105,7 @@ func (r *runner) atOnce(ctx context.Context, p Probe) error {
 	if err := r.fresh(ctx, p); err != nil {
 		return err
 	}
-	m, err := r.build(r.act, p.Change, 0, "")
+	m, err := r.build(r.act, p.Change, "")
 	if err != nil {
 		return r.inapplicable(p, err)
 	}
@@ -170,7 +170,7 @@ func (r *runner) thenGood(ctx context.Context, p Probe) error {
 	if err := r.fresh(ctx, p); err != nil {
 		return err
 	}
-	m, err := r.build(r.act, p.Change, 0, "")
+	m, err := r.build(r.act, p.Change, "")
 	if err != nil {
 		return r.inapplicable(p, err)
 	}
@@ -182,7 +182,7 @@ func (r *runner) thenGood(ctx context.Context, p Probe) error {
 	if err != nil {
 		return err
 	}
-	if m, err = r.build(r.act, Change{}, 1, ""); err != nil {
+	if m, err = r.build(r.act, Change{}, ""); err != nil {
 		return err
 	}
 	attempt, after := r.send(ctx, p.ID, m)
@@ -213,7 +213,7 @@ func (r *runner) sameToken(ctx context.Context, p Probe) error {
 	if err := r.fresh(ctx, p); err != nil {
 		return err
 	}
-	m, err := r.build(r.act, p.Change, 0, "")
+	m, err := r.build(r.act, p.Change, "")
 	if err != nil {
 		return r.inapplicable(p, err)
 	}
@@ -231,7 +231,7 @@ func (r *runner) rotation(ctx context.Context, p Probe) error {
 	if err := r.fresh(ctx, p); err != nil {
 		return err
 	}
-	old, err := r.build(r.act, p.Change, 0, "")
+	old, err := r.build(r.act, p.Change, "")
 	if err != nil {
 		return r.inapplicable(p, err)
 	}
@@ -248,7 +248,7 @@ func (r *runner) rotation(ctx context.Context, p Probe) error {
 	if p.Change.Plan == OldToken {
 		return r.repeat(ctx, p, old)
 	}
-	m, err := r.build(r.act, p.Change, 0, "")
+	m, err := r.build(r.act, p.Change, "")
 	if err != nil {
 		return err
 	}

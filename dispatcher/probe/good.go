@@ -42,8 +42,8 @@ func (r *runner) good(ctx context.Context) error {
 // insist sends the good request for the current action until it is answered
 // with something else than 408, or too often.
 func (r *runner) insist(ctx context.Context, p Probe) (m message, attempt dispatcher.Attempt, shown []Exchange, err error) {
-	for step := range maxRetries + 1 {
-		if m, err = r.build(r.act, p.Change, step, ""); err != nil {
+	for range maxRetries + 1 {
+		if m, err = r.build(r.act, p.Change, ""); err != nil {
 			return m, attempt, shown, err
 		}
 		var e Exchange

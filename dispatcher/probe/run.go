@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/keys"
@@ -19,7 +20,9 @@ type runner struct {
 	kids    map[keys.KeyState]string
 	secrets []string // Of all actions.
 	sent    int
-	sample  string // A good bearer token.
+	sample  string    // A good bearer token.
+	sampled time.Time // When one would have been issued that was made with it.
+	bearers int       // How many good ones were made.
 
 	act    *action // The one that is tried now.
 	spent  string  // Why it counts as used up; empty if it does not.
@@ -194,7 +197,7 @@ func (r *runner) prepare(ctx context.Context, p Probe) (message, error) {
 	if p.Change.Plan == OtherAsker {
 		from = r.swapped()
 	}
-	return r.build(from, p.Change, 0, stranger)
+	return r.build(from, p.Change, stranger)
 }
 
 // renew takes a fresh action if this one is used up and there are others.

@@ -24,16 +24,15 @@ type inapplicable struct{ why string }
 
 func (e inapplicable) Error() string { return e.why }
 
-// build makes the request of a change to the good request of an action. step
-// tells good bearer tokens apart; stranger is the limited-use token of another
-// action.
-func (r *runner) build(a *action, c Change, step int, stranger string) (message, error) {
+// build makes the request of a change to the good request of an action.
+// stranger is the limited-use token of another action.
+func (r *runner) build(a *action, c Change, stranger string) (message, error) {
 	var m message
 	spot, err := a.withLimited(c.LimitedUse, stranger)
 	if err != nil {
 		return m, inapplicable{err.Error()}
 	}
-	words, err := r.words(a, c, step, &m)
+	words, err := r.words(a, c, &m)
 	if err != nil {
 		return m, err
 	}
@@ -70,7 +69,7 @@ func (r *runner) build(a *action, c Change, step int, stranger string) (message,
 
 // words are what stands for the words in braces of a change. The token that is
 // made for it goes into the message.
-func (r *runner) words(a *action, c Change, step int, m *message) ([]string, error) {
+func (r *runner) words(a *action, c Change, m *message) ([]string, error) {
 	name, value, _ := strings.Cut(firstParameter(a.Body), "=")
 	words := []string{
 		"{audience}", a.Audience, "{domain}", strings.TrimPrefix(a.Audience, "https://"), "{parent}", parentOf(a.Audience),
@@ -84,7 +83,7 @@ func (r *runner) words(a *action, c Change, step int, m *message) ([]string, err
 	good := r.sample
 	if good == "" || c.Token.zero() && c.carries() {
 		var err error
-		if good, err = r.bearer(step); err != nil {
+		if good, r.sampled, err = r.bearer(); err != nil {
 			return nil, err
 		}
 		r.sample = good
@@ -95,7 +94,7 @@ func (r *runner) words(a *action, c Change, step int, m *message) ([]string, err
 	}
 	words = append(words, "{good}", good, "{issuer}", made.Issuer, "{issuer-host}", strings.TrimPrefix(made.Issuer, "https://"),
 		"{party}", made.AuthorizedParty)
-	m.token, err = r.forge(c.Token, good, made.IssuedAt, strings.NewReplacer(words...).Replace)
+	m.token, err = r.forge(c.Token, good, r.sampled, strings.NewReplacer(words...).Replace)
 	return append(words, "{token}", m.token), err
 }
 

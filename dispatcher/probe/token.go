@@ -15,24 +15,33 @@ import (
 	"github.com/doppelbox/doppelbox/keys"
 )
 
-// maxSteps bounds how far the time of issue is moved to tell tokens apart: it
-// must not come to lie in the future.
-const maxSteps = 4
+// maxApart bounds how far back the time of issue is moved to tell good tokens
+// apart.
+const maxApart = 5 * time.Minute
 
-// bearer makes a good bearer token. Those of different steps differ even if the
-// provider's clock stands still, as those that Google would make do.
-func (r *runner) bearer(step int) (string, error) {
+// bearer makes a good bearer token that differs from the others of the run: a
+// service may take note of those that it has accepted. Signatures of RS256 are
+// deterministic, so that two of the same second would be the same octets; so
+// each is issued a second before the one made before it. It also returns when a
+// token is issued that is made now.
+func (r *runner) bearer() (token string, now time.Time, err error) {
 	claims := keys.Claims{Audience: r.first.Audience}
-	token, err := r.o.Keys.Token(claims)
-	if err != nil || step == 0 {
-		return token, err
+	if token, err = r.o.Keys.Token(claims); err != nil {
+		return "", now, err
 	}
 	made, err := claimsOf(token)
 	if err != nil {
-		return "", err
+		return "", now, err
 	}
-	claims.IssuedAt = made.IssuedAt.Add(time.Duration(min(step, maxSteps)) * time.Second)
-	return r.o.Keys.Token(claims)
+	apart := min(maxApart, made.Expiry.Sub(made.IssuedAt)/2)
+	back := time.Duration(r.bearers) * time.Second % max(apart, time.Second)
+	r.bearers++
+	if back == 0 {
+		return token, made.IssuedAt, nil
+	}
+	claims.IssuedAt = made.IssuedAt.Add(-back)
+	token, err = r.o.Keys.Token(claims)
+	return token, made.IssuedAt, err
 }
 
 // claimsOf reads the claims of a token of the provider's.

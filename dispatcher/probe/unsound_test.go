@@ -135,7 +135,7 @@ func TestUnsoundBare(t *testing.T) {
 	}{
 		{"alg-none", false, must("alg-none"), nil, "", "access-token"},
 		{"hs256", true, must("hs256-certificate"), nil, "", "signature-missing"},
-		{"user-agent", false, nil, must("user-agent-other"), "", "method-unknown"},
+		{"user-agent", false, nil, must("user-agent-other", "user-agent-missing", "user-agent-longer"), "", "method-unknown"},
 		{"idempotent", false, must("replay"), nil, "", ""}, // As the documentation has it, a token that was used is refused.
 		{"not-once", false, must("replay"), nil, "", ""},
 		{"not-once", true, must("replay", "replay-fresh-bearer"), nil, "", ""},
