@@ -64,6 +64,7 @@ func (r *Runner) paths(ctx context.Context, made bool) ([]Path, error) {
 	if err := r.clickPaths(ctx, &p); err != nil {
 		return nil, err
 	}
+	r.probePaths(&p)
 	if !made {
 		return p, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doppelbox/doppelbox/dispatcher/probe"
 	"github.com/doppelbox/doppelbox/receiver/dnszone"
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
@@ -216,6 +217,7 @@ type Runner struct {
 	fetchErr   error
 	confirmed  bool
 	confirmErr error
+	probed     *probe.Report // The last one.
 
 	given   bool // The provider was there before the file.
 	update  bool

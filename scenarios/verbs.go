@@ -292,5 +292,6 @@ func claimVerbs() []Verb {
 			Doc:     "Claims that something, such as verdict, is byte for byte what a section holds. An update rewrites the section.",
 			Example: "cmp verdict want",
 		},
+		probeVerb(),
 	}
 }

@@ -52,6 +52,8 @@ func (r *Runner) Step(ctx context.Context, s Step) error {
 		return r.expect(ctx, s)
 	case "cmp":
 		return r.cmp(ctx, s)
+	case "probe":
+		return r.probe(ctx, s)
 	}
 	return r.worldStep(ctx, s)
 }

@@ -238,6 +238,11 @@ func (w *World) recordAttempt(a dispatcher.Attempt) {
 	if !ok {
 		return
 	}
+	w.storeAttempt(click, a)
+}
+
+// storeAttempt stores an attempt at the request of a click, and tells of it.
+func (w *World) storeAttempt(click mailbox.Click, a dispatcher.Attempt) {
 	row := mailbox.Attempt{
 		World: w.name, ID: a.ID, ClickID: click.ID, N: a.N, At: a.At,
 		Method: click.Verdict.Request.Method, URL: click.Verdict.Request.URL,

@@ -18,8 +18,10 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/doppelbox/doppelbox/keys"
@@ -88,7 +90,10 @@ type Provider struct {
 	signatures signatures
 	sending    sync.Mutex
 	published  bool // What a receiver needs to authenticate its mail; guarded by sending.
-	access     access
+
+	certificatesAt atomic.Pointer[string] // Base URL; nil before they are served.
+
+	access access
 }
 
 // New makes a provider in a world of its own. It listens nowhere until it is
@@ -166,12 +171,32 @@ func (p *Provider) ServeCertificates(l net.Listener) error {
 	}
 	server := p.http
 	server.TLSConfig = config
+	p.certificatesAt.Store(new("https://" + reachable(l.Addr().String())))
 	p.begin(func() {
 		if err := server.ServeTLS(l, "", ""); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			p.log.Error("serving certificates", slog.Any("error", err))
 		}
 	})
 	return nil
+}
+
+// CertificatesURL is the base URL of the published keys, empty if they are not
+// served.
+func (p *Provider) CertificatesURL() string {
+	if at := p.certificatesAt.Load(); at != nil {
+		return *at
+	}
+	return ""
+}
+
+// reachable is an address at which a program of this machine reaches what
+// listens on addr, which may be all addresses.
+func reachable(addr string) string {
+	at, err := netip.ParseAddrPort(addr)
+	if err != nil || !at.Addr().IsUnspecified() {
+		return addr
+	}
+	return net.JoinHostPort("localhost", strconv.Itoa(int(at.Port())))
 }
 
 // Close stops serving, for every provider of the world, lets deliveries in

@@ -1,0 +1,135 @@
+package providertest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/smtp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/doppelbox/doppelbox/dispatcher"
+	"github.com/doppelbox/doppelbox/dispatcher/probe"
+	"github.com/doppelbox/doppelbox/keys"
+	"github.com/doppelbox/doppelbox/policy"
+	"github.com/doppelbox/doppelbox/scenarios/providertest"
+)
+
+// approvals is a service under test: it sends mail with a limited-use token,
+// and carries an approval out once.
+type approvals struct {
+	p        *providertest.Provider
+	careless bool // It takes a token for whomever it was made.
+	mu       sync.Mutex
+	sent     int
+	open     map[string]bool // By limited-use token.
+	seen     map[string]bool // Bearer tokens that approved something.
+	done     int
+}
+
+// mail sends a mail with a new limited-use token.
+func (a *approvals) mail(context.Context) (string, error) {
+	a.mu.Lock()
+	a.sent++
+	limited := fmt.Sprintf("a1b2c3d4e5f6%08d", a.sent)
+	a.open[limited] = true
+	a.mu.Unlock()
+	text := strings.ReplaceAll(approval, "/approve?id=4711", "/approve?token="+limited)
+	text = strings.ReplaceAll(text, "<4711@", "<"+limited+"@")
+	c, err := smtp.Dial(a.p.SMTPAddr)
+	if err != nil {
+		return "", err
+	}
+	w, err := mailFrom(c, "bounce@shop.example", "alice@gmail.test")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.WriteString(w, strings.ReplaceAll(text, "\n", "\r\n"))
+	return "", errors.Join(err, w.Close(), c.Quit())
+}
+
+func (a *approvals) effects(context.Context) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return strconv.Itoa(a.done), nil
+}
+
+func (a *approvals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status := a.handle(r)
+	w.WriteHeader(status)
+}
+
+func (a *approvals) handle(r *http.Request) int {
+	fields := r.Header["Authorization"]
+	if len(fields) != 1 {
+		return http.StatusUnauthorized
+	}
+	token, isBearer := strings.CutPrefix(fields[0], "Bearer ")
+	o := keys.VerifyOptions{Audience: "https://shop.example", AnyAudience: a.careless}
+	if _, err := a.p.Keys().Verify(token, o); err != nil || !isBearer {
+		return http.StatusUnauthorized
+	}
+	if r.Method != http.MethodPost || r.URL.Path != "/approve" {
+		return http.StatusMethodNotAllowed
+	}
+	limited := r.URL.Query()["token"]
+	if r.UserAgent() != dispatcher.UserAgent || len(limited) != 1 || r.ParseForm() != nil || len(r.PostForm["confirmed"]) != 1 || r.PostForm.Get("confirmed") != "Approved" {
+		return http.StatusBadRequest
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	open, known := a.open[limited[0]]
+	switch {
+	case !known, a.seen[token]:
+		return http.StatusForbidden
+	case !open:
+		return http.StatusOK // A retry of what has been done: its answer was lost.
+	}
+	a.open[limited[0]], a.seen[token] = false, true
+	a.done++
+	return http.StatusOK
+}
+
+// probed has a service probed, and returns the report.
+func probed(t *testing.T, careless bool) probe.Report {
+	t.Helper()
+	p := providertest.New(t)
+	p.Zone(`shop.example. TXT "v=spf1 ip4:192.0.2.10 -all"`)
+	p.Peer("192.0.2.10", "mail.shop.example")
+	p.Register(policy.Registration{From: "noreply@shop.example", Bearer: true})
+	inbox := p.Inbox("alice@gmail.test")
+	service := &approvals{p: p, careless: careless, open: map[string]bool{}, seen: map[string]bool{}}
+	p.Handle("shop.example", service)
+	if _, err := service.mail(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return inbox.Next(t.Context()).Probe("Approve expense", providertest.Probing{Again: service.mail, Effects: service.effects})
+}
+
+func TestProbeSound(t *testing.T) {
+	t.Parallel()
+	if r := probed(t, false); r.Failed() {
+		var text strings.Builder
+		if err := probe.WriteText(&text, r); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("a sound service failed:\n%s", &text)
+	}
+}
+
+func TestProbeCareless(t *testing.T) {
+	t.Parallel()
+	var failed []string
+	for _, result := range probed(t, true).Results {
+		if result.Mark == probe.Failed {
+			failed = append(failed, result.Probe.ID)
+		}
+	}
+	if !strings.HasPrefix(strings.Join(failed, " "), "aud-other ") || !strings.HasPrefix(failed[len(failed)-1], "aud-") {
+		t.Errorf("a service that looks at no audience failed %v", failed)
+	}
+}
