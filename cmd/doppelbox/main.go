@@ -54,6 +54,7 @@ type commands struct {
 	Explain explainCommand `cmd:"" help:"Print the policy: every check with its source."`
 	Send    sendCommand    `cmd:"" help:"Compose, sign and send a test mail to an SMTP server."`
 	Keys    keysCommand    `cmd:"" help:"List, rotate and export the keys of a running provider; make and verify tokens."`
+	Probe   probeCommand   `cmd:"" help:"Send a service the requests that it must refuse, and say which it did not."`
 	Reports reportsCommand `cmd:"" help:"Write a running provider's DMARC and TLS reports on a domain."`
 	Demo    demoCommand    `cmd:"" help:"Show the whole way of a mail and a click, with real connections."`
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -44,11 +44,13 @@ const (
 //	POST /api/v1/tokens                a token: {"audience": URL, "persona", "provider", "claims": {}, "header": {}, "signing", "ttl", "iat", "exp", ...}
 //	POST /api/v1/tokens/verify         what is wrong with a token, or nothing: {"token", "audience", "at", "provider"}
 //	GET  /api/v1/ca.pem                the authority to trust
+//	POST /api/v1/probes                probes a service; a [ProbeRequest], answered with a [ProbeEvent] a line
+//	POST /api/v1/probes/ID/answers     a [ProbeAnswer] to what a running probe asks
 //
 // A request must name a host of this machine, and a browser's must come from
 // the same origin, so that no web page can press a button here.
 func Handler(p *provider.Provider) http.Handler {
-	a := api{p}
+	a := api{p, &probes{byID: map[string]*runningProbe{}}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/steps", a.steps)
 	mux.HandleFunc("GET /api/v1/messages", a.messages)
@@ -63,6 +65,8 @@ func Handler(p *provider.Provider) http.Handler {
 	mux.HandleFunc("POST /api/v1/tokens", a.makeToken)
 	mux.HandleFunc("POST /api/v1/tokens/verify", a.verifyToken)
 	mux.HandleFunc("GET /api/v1/ca.pem", a.ca)
+	mux.HandleFunc("POST /api/v1/probes", a.probe)
+	mux.HandleFunc("POST /api/v1/probes/{id}/answers", a.answerProbe)
 	return onlyLocal(http.NewCrossOriginProtection().Handler(mux))
 }
 
@@ -85,7 +89,10 @@ func onlyLocal(next http.Handler) http.Handler {
 	})
 }
 
-type api struct{ p *provider.Provider }
+type api struct {
+	p      *provider.Provider
+	probes *probes
+}
 
 // steps runs steps against the provider. The status is 200 if all held, 409 if
 // a claim did not or a step could not be carried out, 400 if they cannot be

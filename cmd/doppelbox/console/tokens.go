@@ -1,24 +1,16 @@
 package console
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
 )
-
-// maxTokenBody bounds a request for or about a token, in octets.
-const maxTokenBody = 64 << 10
 
 // when is a time as a client gives it: RFC 3339, or a duration from now by the
 // provider's clock, such as "-10m".
@@ -119,42 +111,4 @@ func (a api) verifyToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, e)
-}
-
-// readBody reads a request's JSON object into a struct, whose members are all
-// that it may have. It answers the client itself if it cannot.
-func readBody(w http.ResponseWriter, r *http.Request, to any) bool {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenBody))
-	if err != nil {
-		problem(w, http.StatusRequestEntityTooLarge, "reading the request: "+err.Error())
-		return false
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		problem(w, http.StatusBadRequest, "the request is no JSON object: "+err.Error())
-		return false
-	}
-	known := memberNames(to)
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		if !slices.Contains(known, name) {
-			problem(w, http.StatusBadRequest, fmt.Sprintf("the request has no member %q%s", name, policy.Suggest(name, known)))
-			return false
-		}
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber() // A claim keeps its digits.
-	if err := d.Decode(to); err != nil {
-		problem(w, http.StatusBadRequest, "reading the request: "+err.Error())
-		return false
-	}
-	return true
-}
-
-// memberNames are the names of a struct's members in JSON.
-func memberNames(to any) []string {
-	var names []string
-	for f := range reflect.TypeOf(to).Elem().Fields() {
-		names = append(names, f.Tag.Get("json"))
-	}
-	return names
 }
