@@ -281,7 +281,7 @@ func TestVerbs(t *testing.T) {
 		}
 	}
 	const want = "provider clock account register sender dns endpoint route peer inbound fault dial sink popserver " +
-		"sign deliver forward autoforward fetch click unsubscribe open sendas confirm advance rotate expect cmp"
+		"sign deliver forward autoforward fetch click unsubscribe open sendas confirm advance rotate expect cmp probe"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("verbs are %s, want %s", got, want)
 	}
