@@ -89,6 +89,9 @@ func (s *Set) Token(c Claims) (string, error) {
 	return signed.CompactSerialize()
 }
 
+// Complete returns the claims of the token that Token would make of c now.
+func (s *Set) Complete(c Claims) Claims { return s.complete(s.view(), c) }
+
 // complete gives the claims that are left zero the set's values.
 func (s *Set) complete(v view, c Claims) Claims {
 	c.Issuer = withDefault(c.Issuer, s.opts.Issuer)

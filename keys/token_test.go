@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,6 +38,9 @@ func TestTokenClaims(t *testing.T) {
 	}
 	if _, err := s.Token(Claims{}); err == nil {
 		t.Error("a token without audience was made")
+	}
+	if completed, err := json.Marshal(s.Complete(Claims{Audience: audience})); err != nil || string(completed) != payload {
+		t.Errorf("completed to %s (%v)\nwant         %s", completed, err, payload)
 	}
 
 	s, c = newSet(t, Options{Issuer: "https://id.mail.test", AuthorizedParty: "actions@mail.test", Subject: "7", Lifetime: time.Minute})

@@ -20,9 +20,9 @@ type runner struct {
 	kids    map[keys.KeyState]string
 	secrets []string // Of all actions.
 	sent    int
-	sample  string    // A good bearer token.
-	sampled time.Time // When one would have been issued that was made with it.
-	bearers int       // How many good ones were made.
+	sample  string         // A good bearer token.
+	sampled time.Time      // When one would have been issued that was made with it.
+	issued  map[int64]bool // The seconds in which good ones were issued, of the Unix epoch.
 
 	act    *action // The one that is tried now.
 	spent  string  // Why it counts as used up; empty if it does not.
@@ -70,7 +70,7 @@ func newRunner(ctx context.Context, t Target, o Options) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{o: o, probes: probes, kids: make(map[keys.KeyState]string)}
+	r := &runner{o: o, probes: probes, kids: make(map[keys.KeyState]string), issued: make(map[int64]bool)}
 	if r.act, err = r.take(t); err != nil {
 		return nil, err
 	}

@@ -15,33 +15,22 @@ import (
 	"github.com/doppelbox/doppelbox/keys"
 )
 
-// maxApart bounds how far back the time of issue is moved to tell good tokens
-// apart.
-const maxApart = 5 * time.Minute
-
 // bearer makes a good bearer token that differs from the others of the run: a
 // service may take note of those that it has accepted. Signatures of RS256 are
 // deterministic, so that two of the same second would be the same octets; so
-// each is issued a second before the one made before it. It also returns when a
-// token is issued that is made now.
+// each has a second of its own, now or the last one before that is free, as far as
+// its life permits. It also returns when a token is issued that is made now.
 func (r *runner) bearer() (token string, now time.Time, err error) {
-	claims := keys.Claims{Audience: r.first.Audience}
-	if token, err = r.o.Keys.Token(claims); err != nil {
-		return "", now, err
+	claims := r.o.Keys.Complete(keys.Claims{Audience: r.first.Audience})
+	now = claims.IssuedAt
+	life := claims.Expiry.Sub(now)
+	for r.issued[claims.IssuedAt.Unix()] && now.Sub(claims.IssuedAt) < life/2 {
+		claims.IssuedAt = claims.IssuedAt.Add(-time.Second)
 	}
-	made, err := claimsOf(token)
-	if err != nil {
-		return "", now, err
-	}
-	apart := min(maxApart, made.Expiry.Sub(made.IssuedAt)/2)
-	back := time.Duration(r.bearers) * time.Second % max(apart, time.Second)
-	r.bearers++
-	if back == 0 {
-		return token, made.IssuedAt, nil
-	}
-	claims.IssuedAt = made.IssuedAt.Add(-back)
+	r.issued[claims.IssuedAt.Unix()] = true
+	claims.Expiry = claims.IssuedAt.Add(life)
 	token, err = r.o.Keys.Token(claims)
-	return token, made.IssuedAt, err
+	return token, now, err
 }
 
 // claimsOf reads the claims of a token of the provider's.
