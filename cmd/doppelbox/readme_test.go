@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"flag"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/doppelbox/doppelbox/dispatcher/probe"
 	"github.com/doppelbox/doppelbox/policy"
 	"github.com/doppelbox/doppelbox/scenarios"
 )
@@ -240,6 +242,27 @@ func TestReadmeWorld(t *testing.T) {
 	}
 	if err := f.CheckWorld(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReadmeProbe holds that README counts the requests of the probe right, and
+// shows one that there is.
+func TestReadmeProbe(t *testing.T) {
+	t.Parallel()
+	text := strings.Join(strings.Fields(readFileText(t, "../../README.md")), " ")
+	count := fmt.Sprintf("%d requests in %d groups", len(probe.Catalogue()), len(probe.Groups()))
+	if !strings.Contains(text, count) {
+		t.Errorf("README does not say %q", count)
+	}
+	for _, p := range probe.Catalogue() {
+		if p.ID != "aud-other" {
+			continue
+		}
+		for _, want := range []string{p.Title, p.Reason, p.Should(), p.Source} {
+			if !strings.Contains(text, want) {
+				t.Errorf("README does not show %q of %s", want, p.ID)
+			}
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // The same again.
 var repeatProbes = group("repeat", "once", []Probe{
 	{
-		ID: "replay", Title: "The good request again, octet for octet",
+		ID: "replay", Title: "An accepted request again, octet for octet",
 		Reason: "Out of a log, or by who has seen it. Neither the provider nor a user sends the same token twice.",
 		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After, Change: Change{Plan: Replay},
 	}, {
