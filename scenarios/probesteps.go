@@ -24,7 +24,7 @@ func probeVerb() Verb {
 		Doc: "Sends the service of a button what it must refuse, then one good request, then replays; probe.held says whether it stood all of it, and " +
 			"probe.ID what it did with each. With domain the word is the URL of a handler, and the domain that of its sender. limited-use names the " +
 			"query parameter that holds the limited-use token. only and skip take ids and groups of doppelbox probe --list.",
-		Example: `probe "Approve expense" limited-use=token skip=limits`,
+		Example: `probe "Approve expense" limited-use=token skip=form`,
 		check:   checkProbe,
 	}
 }
@@ -33,6 +33,20 @@ func checkProbe(s Step) *mistake {
 	if _, ok := s.Get("domain"); ok {
 		if err := checkForm(FormURL, s.Words[0].Text); err != nil {
 			return &mistake{col: s.Words[0].Col, msg: err.Error()}
+		}
+		if !strings.HasPrefix(s.Words[0].Text, "https:") {
+			return &mistake{col: s.Words[0].Col, msg: "a handler's URL begins with https://"}
+		}
+		if s.has("message") {
+			return &mistake{col: s.Col, msg: "a URL and a message are two things to probe: name one"}
+		}
+	}
+	for _, a := range s.Args {
+		if a.Key != "only" && a.Key != "skip" {
+			continue
+		}
+		if err := provider.CheckProbes(strings.Split(a.Value.Text, ",")); err != nil {
+			return &mistake{col: a.Value.Col, msg: err.Error()}
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ type probeCommand struct {
 	Action     string        `placeholder:"LABEL" help:"Label or index of the action; without it, the first in-app action."`
 	URL        string        `name:"url" placeholder:"URL" help:"Probe this handler instead of a mail's; --domain says who the sender is."`
 	Domain     string        `placeholder:"DOMAIN" help:"The domain of From, with --url."`
-	Method     string        `enum:"POST,GET" default:"POST" help:"The method of the good request, with --url."`
+	Method     string        `enum:"POST,GET," default:"" placeholder:"METHOD" help:"The method of the good request, with --url: POST, which is the default, or GET."`
 	NoBearer   bool          `help:"The sender has not asked for bearer tokens, with --url."`
 	LimitedUse string        `placeholder:"NAME" help:"The query parameter with the limited-use token; it is guessed otherwise. \"none\": there is none."`
 	Again      string        `placeholder:"CMD" help:"A shell command that has the service make the same action anew: by another mail or, with --url, by printing the new URL. Some requests can be tried only so, and what used up an action can be told."`
@@ -52,19 +52,36 @@ func (c *probeCommand) Run(ctx context.Context, s streams) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	write := func(text string) error {
+		_, err := io.WriteString(s.out, text)
+		return err
+	}
+	if c.Out != "" {
+		// Before the action is spent.
+		out, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			return usagef("--out: %w", err)
+		}
+		defer out.Close()
+		write = func(text string) error {
+			_, err := out.WriteString(text)
+			return errors.Join(err, out.Truncate(int64(len(text))), out.Close())
+		}
+	}
 	report, err := c.probe(ctx, s)
 	if err != nil {
 		return err
 	}
-	if c.Out == "" {
-		_, err = io.WriteString(s.out, report.Report)
-	} else if err = os.WriteFile(c.Out, []byte(report.Report), 0o644); err != nil {
-		err = usageError{err}
+	if err := write(report.Report); err != nil {
+		return usageError{err}
 	}
-	if err == nil && report.Failed {
+	if c.Out != "" {
+		fmt.Fprintf(s.err, "doppelbox: %s: %s\n", c.Out, map[bool]string{false: "the service held", true: "the service did not hold, or could not be judged"}[report.Failed])
+	}
+	if report.Failed {
 		return errNotHeld
 	}
-	return err
+	return nil
 }
 
 func (c *probeCommand) check() error {
@@ -73,8 +90,10 @@ func (c *probeCommand) check() error {
 		return usagef("a message and --url are two things to probe: name one")
 	case c.URL != "" && c.Domain == "":
 		return usagef("--url needs --domain: the token's audience is the domain of From")
-	case c.URL == "" && c.Domain != "":
-		return usagef("--domain goes with --url; a mail says by itself who sent it")
+	case c.URL != "" && (c.Action != "" || c.Account != ""):
+		return usagef("--action and --account are of a mail: they do not go with --url")
+	case c.URL == "" && (c.Domain != "" || c.Method != "" || c.NoBearer):
+		return usagef("--domain, --method and --no-bearer go with --url; a mail says by itself what they would say")
 	}
 	return nil
 }
@@ -121,8 +140,9 @@ func (c *probeCommand) probe(ctx context.Context, s streams) (console.ProbeEvent
 	if err != nil {
 		return console.ProbeEvent{}, faultError{err}
 	}
-	// It ends when the probe does, or the command is interrupted.
-	answer, err := c.send(ctx, &http.Client{}, http.MethodPost, "/api/v1/probes", bytes.NewReader(body))
+	// It ends when the probe does. Who interrupts the command gets a report on
+	// what was found so far.
+	answer, err := c.send(context.WithoutCancel(ctx), &http.Client{}, http.MethodPost, "/api/v1/probes", bytes.NewReader(body))
 	if err != nil {
 		return console.ProbeEvent{}, err
 	}
@@ -136,6 +156,10 @@ func (c *probeCommand) probe(ctx context.Context, s streams) (console.ProbeEvent
 		switch {
 		case e.Event == "started":
 			id = e.ID
+			defer context.AfterFunc(ctx, func() {
+				// If it cannot be stopped it has ended.
+				_, _ = c.call(context.WithoutCancel(ctx), http.MethodPost, "/api/v1/probes/"+id+"/stop", "")
+			})()
 		case e.Event == "result" && c.Verbose:
 			var result struct{ ID, Mark, Detail string }
 			if err := json.Unmarshal(e.Result, &result); err == nil {
@@ -170,13 +194,13 @@ func (c *probeCommand) help(ctx context.Context, s streams, id string, e console
 	out, err := run.Output()
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil // The probe is being stopped, and waits no longer.
 	case err != nil:
 		answer.Error = fmt.Sprintf("%q failed: %v", command, err)
 	case len(out) > maxHelp:
 		answer.Error = fmt.Sprintf("%q printed more than %d octets", command, maxHelp)
 	case e.Ask == console.AskEffects:
-		answer.Text = string(out)
+		answer.Text = strings.TrimSpace(string(out)) // A number may be counted.
 	case c.URL != "":
 		// Build tools chatter: the URL is what is printed last.
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
@@ -187,7 +211,7 @@ func (c *probeCommand) help(ctx context.Context, s streams, id string, e console
 		return faultError{err}
 	}
 	_, err = c.call(ctx, http.MethodPost, "/api/v1/probes/"+id+"/answers", string(body))
-	if ended := (*statusError)(nil); errors.As(err, &ended) && (ended.status == http.StatusNotFound || ended.status == http.StatusGone) {
+	if ended := (*statusError)(nil); errors.As(err, &ended) && (ended.status == http.StatusNotFound || ended.status == http.StatusConflict) {
 		return nil // It gave up waiting, and says so itself.
 	}
 	return err

@@ -101,7 +101,7 @@ func TestProbeMistakes(t *testing.T) {
 		"there is no message with an in-app action": nil,
 		`there is no message "m77"`:                 {"m77"},
 		"--url needs --domain":                      {"--url=https://shop.example/"},
-		"--domain goes with --url":                  {"--domain=shop.example"},
+		"--domain, --method and --no-bearer go with --url":                  {"--domain=shop.example"},
 		"name one":                                  {"m1", "--url=https://shop.example/", "--domain=shop.example"},
 		`did you mean "token-missing"`:              {"--url=https://shop.example/", "--domain=shop.example", "--only=token-misssing"},
 		"production.example, port 443, is neither routed nor loopback nor a": {"--url=https://production.example/", "--domain=shop.example"},

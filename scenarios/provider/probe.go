@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,17 +67,29 @@ func (e *WithheldError) Error() string {
 
 // Probe tries a service with requests that it must refuse, then with a good
 // one, then with replays, and reports what came of it. The good request of a
-// mail counts as a click on its action. The error is about what was asked for;
-// that a service is unsound is in the report.
+// mail counts as a click on its action; what is sent besides, for actions made
+// anew, leaves no click. A world runs one probe at a time, and the next one waits.
+// The error is about what was asked for; that a service is unsound is in the
+// report.
 func (w *World) Probe(ctx context.Context, b Probing) (probe.Report, error) {
 	d, err := w.dispatching()
 	if err != nil {
 		return probe.Report{}, err
 	}
-	run := probing{Probing: b, w: w, dispatcher: d, plans: map[string]planned{}}
+	if err := CheckProbes(slices.Concat(b.Only, b.Skip)); err != nil {
+		return probe.Report{}, err
+	}
+	run := probing{Probing: b, w: w, good: goodRequest(), dispatcher: d, plans: map[string]*planned{}}
 	target, err := run.target(ctx)
 	if err != nil {
 		return probe.Report{}, err
+	}
+	// What a service fetches of a stranger's keys is counted for all runs alike.
+	select {
+	case w.probing <- struct{}{}:
+		defer func() { <-w.probing }()
+	case <-ctx.Done():
+		return probe.Report{}, fmt.Errorf("waiting for another probe of this provider to end: %w", context.Cause(ctx))
 	}
 	other, err := w.tokenKeys(run.provider, policy.PersonaOtherProvider)
 	if err != nil {
@@ -83,7 +97,7 @@ func (w *World) Probe(ctx context.Context, b Probing) (probe.Report, error) {
 	}
 	o := probe.Options{
 		Keys: run.provider.keys, Other: other, Exchange: run.exchange, KeysURL: run.provider.CertificatesURL(),
-		Effects: b.Effects, Only: b.Only, Skip: b.Skip, Timeout: b.Timeout, OnResult: run.result,
+		Effects: b.Effects, Only: b.Only, Skip: b.Skip, Timeout: b.Timeout, OnResult: b.OnResult,
 	}
 	if b.Rotate {
 		o.Rotate = func(context.Context) error { return run.provider.keys.Rotate() }
@@ -97,6 +111,20 @@ func (w *World) Probe(ctx context.Context, b Probing) (probe.Report, error) {
 	return probe.Run(ctx, target, o)
 }
 
+// CheckProbes says which words are neither the id of a probe nor a group.
+func CheckProbes(words []string) error {
+	known := probe.Groups()
+	for _, p := range probe.Catalogue() {
+		known = append(known, p.ID)
+	}
+	for _, word := range words {
+		if !slices.Contains(known, word) {
+			return fmt.Errorf("no request and no group of the probe is called %q%s", word, policy.Suggest(word, known))
+		}
+	}
+	return nil
+}
+
 // probing is one run of Probe.
 type probing struct {
 	Probing
@@ -106,62 +134,77 @@ type probing struct {
 	label    string          // That of the action there.
 	first    probe.Target
 
+	good       string // How the ids of good requests end.
 	dispatcher *dispatcher.Dispatcher
-	mu         sync.Mutex
-	plans      map[string]planned // Of actions of mail, by URL.
-	last       dispatcher.Attempt // The latest exchange, and where it went.
-	lastURL    string
+	mu         sync.Mutex          // Guards plans.
+	plans      map[string]*planned // Of actions of mail, by URL.
 }
 
 // planned is the click that a good request for an action of a mail is.
 type planned struct {
-	press   press
-	verdict policy.ClickVerdict
+	press    press
+	verdict  policy.ClickVerdict
+	click    mailbox.Click // No id before the request is made.
+	attempts int
 }
 
-// exchange sends what a probe wants sent, and remembers the last of it.
+// exchange sends what a probe wants sent. A good request for an action of a mail
+// is a click on it.
 func (r *probing) exchange(ctx context.Context, raw dispatcher.Raw) dispatcher.Attempt {
 	a := r.dispatcher.Exchange(ctx, raw)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last, r.lastURL = a, raw.URL
+	if p := r.plans[raw.URL]; p != nil && strings.HasSuffix(raw.ID, r.good) {
+		r.w.recordGood(p, a)
+	}
 	return a
 }
 
-// result tells of a result. A good request that was accepted has been a click.
-func (r *probing) result(result probe.Result) {
-	if result.Probe.Phase == probe.Good && result.Outcome == probe.Accepted {
-		r.mu.Lock()
-		p, ok := r.plans[r.lastURL]
-		a := r.last
-		r.mu.Unlock()
-		if ok {
-			r.w.recordGood(p, a)
+// goodRequest is how the ids of good requests end.
+func goodRequest() string {
+	for _, p := range probe.Catalogue() {
+		if p.Phase == probe.Good {
+			return "-" + p.ID
 		}
 	}
-	if r.OnResult != nil {
-		r.OnResult(result)
-	}
+	return ""
 }
 
-// recordGood stores the good request of a probe as the click that it was.
-func (w *World) recordGood(p planned, a dispatcher.Attempt) {
-	click := mailbox.Click{
-		World: w.name, ID: w.nextID("c"), MessageID: p.press.message, Action: p.press.action, Persona: p.press.by, At: a.At,
-		Verdict: p.verdict, State: mailbox.ClickSucceeded,
-	}
+// recordGood stores an attempt at a good request, and the click that it was.
+func (w *World) recordGood(p *planned, a dispatcher.Attempt) {
 	// It is recorded whatever becomes of the caller.
-	if err := w.store.PutClick(context.WithoutCancel(w.ctx), click); err != nil && !errors.Is(err, mailbox.ErrNotFound) {
+	ctx := context.WithoutCancel(w.ctx)
+	state := mailbox.ClickFailed
+	if a.Outcome == dispatcher.OutcomeSucceeded {
+		state = mailbox.ClickSucceeded
+	}
+	var err error
+	if p.click.ID == "" {
+		p.click = mailbox.Click{
+			World: w.name, ID: w.nextID("c"), MessageID: p.press.message, Action: p.press.action, Persona: p.press.by, At: a.At,
+			Verdict: p.verdict, State: state,
+		}
+		err = w.store.PutClick(ctx, p.click)
+	} else {
+		p.click.State = state
+		err = w.store.UpdateClick(ctx, p.click)
+	}
+	if err != nil && !errors.Is(err, mailbox.ErrNotFound) {
 		w.log.Error("storing the click of a probe", slog.Any("error", err))
 		return
 	}
-	a.ID, a.RequestID = click.ID+"/1", click.ID
-	w.storeAttempt(click, a)
+	p.attempts++
+	a.RequestID, a.N = p.click.ID, p.attempts
+	a.ID = fmt.Sprintf("%s/%d", a.RequestID, a.N)
+	w.storeAttempt(p.click, a)
 }
 
 // target says what is probed.
 func (r *probing) target(ctx context.Context) (probe.Target, error) {
 	var err error
+	if r.Message != "" && (r.URL != "" || r.Domain != "" || r.Method != "" || r.NoBearer) {
+		return probe.Target{}, errors.New("a mail says by itself what its URL, sender, method and tokens are: name a message or a URL")
+	}
 	if r.Message == "" {
 		r.provider = r.w.Providers()[0]
 		r.first, err = r.handler()
@@ -210,7 +253,7 @@ func (r *probing) plan(ctx context.Context, m mailbox.Message, action int) (prob
 	}
 	plan := v.Request
 	r.mu.Lock()
-	r.plans[plan.URL] = planned{by, v}
+	r.plans[plan.URL] = &planned{press: by, verdict: v}
 	r.mu.Unlock()
 	t := probe.Target{URL: plan.URL, Method: plan.Method, Body: plan.Body, Audience: plan.Audience, Bearer: plan.Bearer, LimitedUse: r.LimitedUse}
 	return t, nil

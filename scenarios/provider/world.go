@@ -56,6 +56,7 @@ type World struct {
 	tokens    tokens // Those that the dial token.reuse has kept.
 	volume    volume
 	orders    orders
+	probing   chan struct{} // Holds a token while a probe runs.
 
 	ids       atomic.Int64
 	full      atomic.Bool // The store has begun to forget, and that was said.
@@ -91,6 +92,7 @@ func newWorld(o Options) (*World, error) {
 		onMessage: o.OnMessage, onAttempt: o.OnAttempt, enforce: o.Enforce, proxyFrom: o.ProxyFrom,
 		byDomain: map[string]*Provider{}, accounts: map[string]*account{}, sources: map[string]*source{}, sinks: map[string]*sink{}, peers: map[netip.Addr]netip.Addr{}, dials: policy.Dials{},
 		pending: map[string]mailbox.Click{}, dkimKeys: mailauth.NewKeyCache(), volume: newVolume(),
+		probing: make(chan struct{}, 1),
 	}
 	if w.clock == nil {
 		w.clock = RunningClock(time.Now)

@@ -46,6 +46,7 @@ const (
 //	GET  /api/v1/ca.pem                the authority to trust
 //	POST /api/v1/probes                probes a service; a [ProbeRequest], answered with a [ProbeEvent] a line
 //	POST /api/v1/probes/ID/answers     a [ProbeAnswer] to what a running probe asks
+//	POST /api/v1/probes/ID/stop        has it end, and report what it has found
 //
 // A request must name a host of this machine, and a browser's must come from
 // the same origin, so that no web page can press a button here.
@@ -67,6 +68,7 @@ func Handler(p *provider.Provider) http.Handler {
 	mux.HandleFunc("GET /api/v1/ca.pem", a.ca)
 	mux.HandleFunc("POST /api/v1/probes", a.probe)
 	mux.HandleFunc("POST /api/v1/probes/{id}/answers", a.answerProbe)
+	mux.HandleFunc("POST /api/v1/probes/{id}/stop", a.stopProbe)
 	return onlyLocal(http.NewCrossOriginProtection().Handler(mux))
 }
 

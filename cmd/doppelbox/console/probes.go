@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -96,8 +97,9 @@ type runningProbe struct {
 	out     *json.Encoder
 	flush   func() error
 	asked   int
+	waits   bool // For an answer to what was asked last.
 	answers chan ProbeAnswer
-	over    chan struct{} // Closed when the probe has ended.
+	stop    context.CancelFunc
 }
 
 func (ps *probes) begin(p *runningProbe) (string, bool) {
@@ -137,22 +139,40 @@ func (p *runningProbe) ask(ctx context.Context, what ProbeAsk) (string, error) {
 	p.mu.Lock()
 	p.asked++
 	n := p.asked
+	p.waits = true
 	p.mu.Unlock()
 	p.write(ProbeEvent{Event: "ask", Ask: what, N: n})
-	for {
-		select {
-		case a := <-p.answers:
-			if a.N != n {
-				continue // Of an ask that was given up.
-			}
-			if a.Error != "" {
-				return "", errors.New(a.Error)
-			}
-			return a.Text, nil
-		case <-ctx.Done():
-			return "", fmt.Errorf("waiting for the answer to %q: %w", what, context.Cause(ctx))
+	select {
+	case a := <-p.answers:
+		if a.Error != "" {
+			return "", errors.New(a.Error)
 		}
+		return a.Text, nil
+	case <-ctx.Done():
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.waits = false
+		select {
+		case <-p.answers: // It came too late, and is none to what is asked next.
+		default:
+		}
+		return "", fmt.Errorf("waiting for the answer to %q: %w", what, context.Cause(ctx))
 	}
+}
+
+// take takes an answer, if it is the one that is waited for.
+func (p *runningProbe) take(a ProbeAnswer) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a.N < 1 || a.N > p.asked {
+		return fmt.Errorf("the probe has asked nothing of number %d", a.N)
+	}
+	if a.N < p.asked || !p.waits {
+		return fmt.Errorf("the probe waits for no answer to number %d any more", a.N)
+	}
+	p.waits = false
+	p.answers <- a // It has room for the one that is waited for.
+	return nil
 }
 
 // probe runs a probe, and tells of it line by line.
@@ -171,7 +191,10 @@ func (a api) probe(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, fmt.Sprintf("a report has the form text, json, junit or sarif, not %q", ask.Form))
 		return
 	}
-	run := &runningProbe{out: json.NewEncoder(w), flush: http.NewResponseController(w).Flush, answers: make(chan ProbeAnswer), over: make(chan struct{})}
+	run := &runningProbe{out: json.NewEncoder(w), flush: http.NewResponseController(w).Flush, answers: make(chan ProbeAnswer, 1)}
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	run.stop = stop
 	run.out.SetEscapeHTML(false)
 	id, ok := a.probes.begin(run)
 	if !ok {
@@ -179,7 +202,6 @@ func (a api) probe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer a.probes.end(id)
-	defer close(run.over)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	run.write(ProbeEvent{Event: "started", ID: id})
 	b.OnResult = func(r probe.Result) {
@@ -200,7 +222,7 @@ func (a api) probe(w http.ResponseWriter, r *http.Request) {
 			b.Effects = asking
 		}
 	}
-	report, err := a.p.Probe(r.Context(), b)
+	report, err := a.p.Probe(ctx, b)
 	var text strings.Builder
 	if err == nil {
 		err = write(&text, report)
@@ -223,20 +245,22 @@ func (a api) answerProbe(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, fmt.Sprintf("no probe %q is running", r.PathValue("id")))
 		return
 	}
-	run.mu.Lock()
-	asked := run.asked
-	run.mu.Unlock()
-	if answer.N < 1 || answer.N > asked {
-		problem(w, http.StatusBadRequest, fmt.Sprintf("the probe has asked nothing of number %d", answer.N))
+	if err := run.take(answer); err != nil {
+		problem(w, http.StatusConflict, err.Error())
 		return
 	}
-	select {
-	case run.answers <- answer:
-		reply(w, http.StatusOK, map[string]bool{"taken": true})
-	case <-run.over:
-		problem(w, http.StatusGone, "the probe has ended")
-	case <-r.Context().Done():
+	reply(w, http.StatusOK, map[string]bool{"taken": true})
+}
+
+// stopProbe has a running probe end, with a report on what it has found so far.
+func (a api) stopProbe(w http.ResponseWriter, r *http.Request) {
+	run := a.probes.find(r.PathValue("id"))
+	if run == nil {
+		problem(w, http.StatusNotFound, fmt.Sprintf("no probe %q is running", r.PathValue("id")))
+		return
 	}
+	run.stop()
+	reply(w, http.StatusOK, map[string]bool{"stopped": true})
 }
 
 // probing reads what is to be probed.
@@ -264,6 +288,12 @@ func (a api) probing(ctx context.Context, ask ProbeRequest) (provider.Probing, e
 			near, _ := policy.Nearest(string(what), words)
 			return b, fmt.Errorf("a probe never asks %q; did you mean %q?", what, near)
 		}
+	}
+	if err := provider.CheckProbes(slices.Concat(b.Only, b.Skip)); err != nil {
+		return b, err
+	}
+	if ask.URL != "" && (ask.Message != "" || ask.Account != "" || ask.Action != "") {
+		return b, errors.New("a URL and a mail are two things to probe: name one")
 	}
 	if ask.URL != "" {
 		return b, nil
