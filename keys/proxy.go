@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -116,7 +115,7 @@ func NewProxy(s *Set, ca *CA, o ProxyOptions) (*Proxy, error) {
 	p.inner = &http.Server{
 		Handler: http.HandlerFunc(p.serveInner), ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead, ErrorLog: errorLog,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, tunnelKey{}, c.(*tls.Conn).NetConn())
+			return context.WithValue(ctx, tunnelKey{}, c.(*tls.Conn).NetConn().(*watchedConn).Conn)
 		},
 	}
 	return p, nil
@@ -330,24 +329,6 @@ func (p *Proxy) answerFor(conn *tunnel, t target) {
 	if p.inside.give(inside) {
 		<-conn.closed
 	}
-}
-
-// secure answers a CONNECT, and begins TLS in its tunnel.
-func (p *Proxy) secure(conn *tunnel, t target) (*tls.Conn, error) {
-	// Counted before the client can know that there is a tunnel.
-	defer p.handshake()()
-	if _, err := io.WriteString(conn, established); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, proxyHeadTime)
-	defer cancel()
-	inside := tls.Server(conn, p.configs[t.host])
-	err := inside.HandshakeContext(ctx)
-	var remote *net.OpError
-	if errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Err.Error(), "certificate") {
-		p.count(&p.distrusted, t)
-	}
-	return inside, err
 }
 
 // serveInner answers a request inside a tunnel.
