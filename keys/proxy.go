@@ -81,11 +81,12 @@ type ProxyCount struct {
 }
 
 // NewProxy makes a certificate proxy for a key set. It listens nowhere until
-// it is told to serve.
+// it is told to serve. What is wrong with a host to pass on is told without
+// where it stands.
 func NewProxy(s *Set, ca *CA, o ProxyOptions) (*Proxy, error) {
 	rules, err := parsePassRules(o.PassOn)
 	if err != nil {
-		return nil, fmt.Errorf("certificate proxy: %w", err)
+		return nil, err
 	}
 	p := &Proxy{
 		answers: s.HostHandler(), rules: rules, opts: o, log: o.Logger, configs: map[string]*tls.Config{},

@@ -120,7 +120,7 @@ func TestProxyPassesOnAll(t *testing.T) {
 // What cannot be passed on is answered with the reason.
 func TestProxyUnreachable(t *testing.T) {
 	t.Parallel()
-	r := startProxy(t, ProxyOptions{PassOn: []string{PassAll}, Dial: func(context.Context, string, string) (net.Conn, error) {
+	r := startProxy(t, ProxyOptions{PassOn: []string{"ALL"}, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("no route\r\nX-Evil: 1")
 	}})
 	answer := r.say(t, "CONNECT shop.example:443 HTTP/1.1\r\n\r\n")
@@ -136,7 +136,7 @@ func TestPassOnRules(t *testing.T) {
 		"shop.example:443":     "a host is passed on with all its ports",
 		"https://shop.example": "is not a host",
 		"*.*.example":          "is not the name of one host",
-		"*":                    "is not the name of one host",
+		"*":                    `"*" is not a host; "all" passes on all of them`,
 		"*.192.0.2.1":          "no names below an address",
 		"*.[::1]":              "no names below an address",
 		"[::1":                 "is not a host",
@@ -144,7 +144,7 @@ func TestPassOnRules(t *testing.T) {
 		"www.googleapis.com":   "doppelbox answers for it itself",
 		"Accounts.Google.com.": "accounts.google.com is not passed on",
 	} {
-		if _, err := NewProxy(&Set{}, newCA(t), ProxyOptions{PassOn: []string{"all", rule}}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewProxy(&Set{}, newCA(t), ProxyOptions{PassOn: []string{"all", rule}}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "passing on:") {
 			t.Errorf("%q: %v, want %q", rule, err, want)
 		}
 	}

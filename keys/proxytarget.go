@@ -66,7 +66,8 @@ func parseHost(text string) (string, error) {
 	return certName(text)
 }
 
-// PassAll, among the hosts to pass on, stands for every host.
+// PassAll, among the hosts to pass on, stands for every host. Case does not
+// matter, as it does not in the name of a host.
 const PassAll = "all"
 
 // passRules say which hosts are passed on.
@@ -80,9 +81,12 @@ type passRules struct {
 func parsePassRules(list []string) (passRules, error) {
 	rules := passRules{hosts: map[string]bool{}}
 	for _, text := range list {
-		if text == PassAll {
+		if strings.EqualFold(text, PassAll) {
 			rules.all = true
 			continue
+		}
+		if text == "*" {
+			return passRules{}, fmt.Errorf("%q is not a host; %q passes on all of them", text, PassAll)
 		}
 		name, isPattern := strings.CutPrefix(text, "*.")
 		host, err := parseHost(name)
@@ -90,7 +94,7 @@ func parsePassRules(list []string) (passRules, error) {
 		case err != nil && strings.Contains(text, ":"):
 			return passRules{}, fmt.Errorf("%q is not a host; a host is passed on with all its ports, so none is given", text)
 		case err != nil:
-			return passRules{}, fmt.Errorf("passing on: %w", err)
+			return passRules{}, err
 		case !isPattern && googleHosts[host] != nil:
 			return passRules{}, fmt.Errorf("%s is not passed on: doppelbox answers for it itself", host)
 		case isPattern && isAddress(host):
