@@ -28,7 +28,7 @@ const (
 type ProxyOptions struct {
 	// PassOn are the hosts to which connections are passed on: a name, an
 	// address, "*.example.com" for all names below one, or PassAll. The hosts
-	// of Google's keys cannot be among them.
+	// of Google's keys cannot be among them, whatever the port.
 	PassOn []string
 	// Via returns the proxy by which a connection that is passed on goes on to
 	// a target, which is HOST:PORT: an http or https URL, with credentials if
@@ -171,7 +171,8 @@ func (p *Proxy) Close() error {
 	return err
 }
 
-// Refused returns the targets that were refused, the first one first.
+// Refused returns the targets that were refused and might be passed on, the
+// first one first.
 func (p *Proxy) Refused() []ProxyCount {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -274,6 +275,10 @@ func (p *Proxy) serveOuter(w http.ResponseWriter, r *http.Request) {
 		refuse(conn, http.StatusBadRequest, err.Error())
 	case t.port == 443 && p.configs[t.host] != nil:
 		p.answerFor(conn, t)
+	case p.configs[t.host] != nil:
+		// Never the real one, and there is nothing to let through.
+		p.log.Info("proxy: refused", slog.String("target", t.String()))
+		refuse(conn, http.StatusForbidden, "doppelbox answers for "+t.host+" at port 443 only")
 	case p.rules.match(t.host):
 		p.passOn(conn, t)
 	default:

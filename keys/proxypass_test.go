@@ -104,13 +104,16 @@ func TestProxyPassesOn(t *testing.T) {
 	}
 }
 
-// Whatever is passed on, Google's hosts are ours.
+// Whatever is passed on, Google's hosts are ours, at every port.
 func TestProxyPassesOnAll(t *testing.T) {
 	t.Parallel()
 	d := &dialing{to: echo(t)}
 	r := startProxy(t, ProxyOptions{PassOn: []string{PassAll, "*.googleapis.com"}, Dial: d.dial})
 	if answer, _ := fetch(t, r.client(t, true), "https://www.googleapis.com/oauth2/v3/certs"); answer.StatusCode != http.StatusOK {
 		t.Errorf("answered %s", answer.Status)
+	}
+	if answer := r.say(t, "CONNECT www.googleapis.com:80 HTTP/1.1\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 403 doppelbox answers for www.googleapis.com at port 443 only\r\n") {
+		t.Errorf("another port is answered\n%s", answer)
 	}
 	if got := d.targets(); len(got) != 0 {
 		t.Errorf("passed on to %v", got)
