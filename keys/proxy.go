@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ type ProxyOptions struct {
 //
 // It is safe for concurrent use. The caller must call Close.
 type Proxy struct {
+	name    string // In Via, to know it again (RFC 9110 7.6.3).
 	answers http.Handler
 	configs map[string]*tls.Config // By host of Google's.
 	rules   passRules
@@ -89,7 +91,7 @@ func NewProxy(s *Set, ca *CA, o ProxyOptions) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		answers: s.HostHandler(), rules: rules, opts: o, log: o.Logger, configs: map[string]*tls.Config{},
+		name: "doppelbox-" + rand.Text(), answers: s.HostHandler(), rules: rules, opts: o, log: o.Logger, configs: map[string]*tls.Config{},
 		inside: &handover{conns: make(chan net.Conn), done: make(chan struct{})}, tunnels: map[net.Conn]bool{},
 	}
 	if p.log == nil {
@@ -270,9 +272,13 @@ func (p *Proxy) serveOuter(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.hold(conn)()
 	defer conn.Close()
+	received := r.Header.Values("Via")
 	switch {
 	case err != nil:
 		refuse(conn, http.StatusBadRequest, err.Error())
+	case strings.Contains(strings.Join(received, ","), p.name):
+		p.log.Warn("proxy: HTTPS_PROXY leads from this proxy back to it", slog.String("target", t.String()))
+		refuse(conn, http.StatusLoopDetected, "this came from here: HTTPS_PROXY leads doppelbox's proxy back to itself")
 	case t.port == 443 && p.configs[t.host] != nil:
 		p.answerFor(conn, t)
 	case p.configs[t.host] != nil:
@@ -280,7 +286,7 @@ func (p *Proxy) serveOuter(w http.ResponseWriter, r *http.Request) {
 		p.log.Info("proxy: refused", slog.String("target", t.String()))
 		refuse(conn, http.StatusForbidden, "doppelbox answers for "+t.host+" at port 443 only")
 	case p.rules.match(t.host):
-		p.passOn(conn, t)
+		p.passOn(conn, t, received)
 	default:
 		p.count(&p.refused, t)
 		p.log.Info("proxy: refused", slog.String("target", t.String()))

@@ -168,7 +168,7 @@ func FuzzNextProxy(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {
 		conn := newCanned(said)
-		through, err := connectBy(t.Context(), conn, &url.URL{Scheme: "http", Host: "192.0.2.1"}, target{"shop.example", 443})
+		through, err := connectBy(t.Context(), conn, &url.URL{Scheme: "http", Host: "192.0.2.1"}, target{"shop.example", 443}, "1.1 us")
 		if err != nil {
 			if text := err.Error(); asciiLine(text) != text || len(text) > 200 {
 				t.Errorf("%q: %v", said, err)

@@ -231,7 +231,7 @@ func TestProxyVia(t *testing.T) {
 		t.Errorf("answered %s, %v", answer, err)
 	}
 	want := "Basic " + base64.StdEncoding.EncodeToString([]byte("alice:s3cr:et"))
-	if got := n.heads[0].Values("Proxy-Authorization"); len(got) != 1 || got[0] != want || n.asked[0] != "CONNECT shop.example:443 shop.example:443" {
+	if got := n.heads[0].Values("Proxy-Authorization"); len(got) != 1 || got[0] != want || n.asked[0] != "CONNECT shop.example:443 shop.example:443" || !slices.Equal(n.heads[0]["Via"], []string{"1.1 " + r.name}) {
 		t.Errorf("it was asked %s with %v", n.asked, n.heads)
 	}
 	for _, test := range []struct{ answer, target, want string }{
@@ -249,6 +249,38 @@ func TestProxyVia(t *testing.T) {
 	}
 	if text := log.String(); !strings.Contains(text, "shop.example:443") || strings.Contains(text, "s3cr") || strings.Contains(text, want) {
 		t.Errorf("the log is\n%s", text)
+	}
+}
+
+// A proxy that is led back to itself, with another one between or not, says so,
+// rather than go on in circles.
+func TestProxyLoop(t *testing.T) {
+	t.Parallel()
+	var first, second *running
+	lead := func(to **running) func(string) (*url.URL, error) {
+		return func(string) (*url.URL, error) { return &url.URL{Scheme: "http", Host: (*to).addr}, nil }
+	}
+	var log lockedBuffer
+	first = startProxy(t, ProxyOptions{PassOn: []string{PassAll}, Via: lead(&second), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	second = first
+	const loop = "508 this came from here: HTTPS_PROXY leads doppelbox's proxy back to itself"
+	if answer := first.say(t, "CONNECT shop.example:443 HTTP/1.1\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 502 ") || !strings.Contains(answer, "it answered "+loop+"\r\n") {
+		t.Errorf("by itself: answered\n%s", answer)
+	}
+	second = startProxy(t, ProxyOptions{PassOn: []string{PassAll}, Via: lead(&first)})
+	for _, via := range []string{"", "Via: 1.1 a (\xff\t), 1.0 b\r\nVia: c\r\n"} {
+		if answer := first.say(t, "CONNECT shop.example:443 HTTP/1.1\r\n"+via+"\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 502 ") || !strings.Contains(answer, "it answered 502 ") {
+			t.Errorf("by another one, with %q: answered\n%s", via, answer)
+		}
+	}
+	if text := log.String(); strings.Count(text, "HTTPS_PROXY leads from this proxy back to it") != 3 {
+		t.Errorf("the log is\n%s", text)
+	}
+	if got, want := viaField([]string{"1.1 a (\xff\t), 1.0 b", " ", "c"}, "us"), "1.1 a (? ), 1.0 b, c, 1.1 us"; got != want {
+		t.Errorf("the field is %q, not %q", got, want)
+	}
+	if first.name == second.name {
+		t.Errorf("both are %s", first.name)
 	}
 }
 

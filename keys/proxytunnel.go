@@ -92,11 +92,12 @@ func asciiLine(text string) string {
 	}, text)
 }
 
-// passOn connects a client with its target, and carries what they say.
-func (p *Proxy) passOn(client *tunnel, t target) {
+// passOn connects a client with its target, and carries what they say. Received
+// is by which proxies its CONNECT came.
+func (p *Proxy) passOn(client *tunnel, t target, received []string) {
 	ctx, cancel := context.WithTimeout(p.ctx, proxyConnectTime)
 	defer cancel()
-	conn, err := p.connect(ctx, t)
+	conn, err := p.connect(ctx, t, received)
 	if err != nil {
 		p.log.Info("proxy: not passed on", slog.String("target", t.String()), slog.Any("error", err))
 		refuse(client, http.StatusBadGateway, "doppelbox cannot pass on "+t.String()+": "+err.Error())
@@ -125,7 +126,7 @@ func carry(to, from net.Conn) {
 }
 
 // connect opens a connection to a target, by another proxy if one is set.
-func (p *Proxy) connect(ctx context.Context, t target) (net.Conn, error) {
+func (p *Proxy) connect(ctx context.Context, t target, received []string) (net.Conn, error) {
 	if p.opts.Via == nil {
 		return p.opts.Dial(ctx, "tcp", t.String())
 	}
@@ -150,15 +151,28 @@ func (p *Proxy) connect(ctx context.Context, t target) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the next proxy: %w", err)
 	}
-	through, err := connectBy(ctx, conn, via, t)
+	through, err := connectBy(ctx, conn, via, t, viaField(received, p.name))
 	if err != nil {
 		return nil, fmt.Errorf("the next proxy, %s: %w", next, errors.Join(err, conn.Close()))
 	}
 	return through, nil
 }
 
-// connectBy asks a proxy for a tunnel.
-func connectBy(ctx context.Context, raw net.Conn, via *url.URL, t target) (net.Conn, error) {
+// viaField is the Via field of a CONNECT that we send on: the one that we have
+// received, and ourselves. By it a loop of proxies is found (RFC 9110 7.6.3),
+// which would otherwise end only when there are no more connections.
+func viaField(received []string, name string) string {
+	var came []string
+	for _, field := range received {
+		if line := asciiLine(strings.Join(strings.Fields(field), " ")); line != "" {
+			came = append(came, line)
+		}
+	}
+	return strings.Join(append(came, "1.1 "+name), ", ")
+}
+
+// connectBy asks a proxy for a tunnel. The path is our Via field.
+func connectBy(ctx context.Context, raw net.Conn, via *url.URL, t target, path string) (net.Conn, error) {
 	defer context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })()
 	conn := raw
 	if via.Scheme == "https" {
@@ -168,7 +182,7 @@ func connectBy(ctx context.Context, raw net.Conn, via *url.URL, t target) (net.C
 		}
 		conn = secure
 	}
-	head := "CONNECT " + t.String() + " HTTP/1.1\r\nHost: " + t.String() + "\r\n"
+	head := "CONNECT " + t.String() + " HTTP/1.1\r\nHost: " + t.String() + "\r\nVia: " + path + "\r\n"
 	if via.User != nil {
 		password, _ := via.User.Password()
 		head += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(via.User.Username()+":"+password)) + "\r\n"
