@@ -112,11 +112,14 @@ func NewProxy(s *Set, ca *CA, o ProxyOptions) (*Proxy, error) {
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	errorLog := slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)
 	p.outer = &http.Server{
-		Handler: http.HandlerFunc(p.serveOuter), DisableGeneralOptionsHandler: true, ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead, ErrorLog: errorLog,
-		ConnState: p.track,
+		Handler: http.HandlerFunc(p.serveOuter), DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead,
+		ErrorLog: errorLog, ConnState: p.track,
 	}
 	p.inner = &http.Server{
-		Handler: http.HandlerFunc(p.serveInner), ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead, ErrorLog: errorLog,
+		Handler:           http.HandlerFunc(p.serveInner),
+		ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead,
+		ErrorLog: errorLog,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, tunnelKey{}, c.(*tls.Conn).NetConn().(*watchedConn).Conn)
 		},
