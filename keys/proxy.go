@@ -107,6 +107,7 @@ func NewProxy(s *Set, ca *CA, o ProxyOptions) (*Proxy, error) {
 			return nil, err
 		}
 		config.NextProtos = []string{"h2", "http/1.1"}
+		p.onlyFor(config, host)
 		p.configs[host] = config
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 )
@@ -35,6 +36,19 @@ func (p *Proxy) secure(conn *tunnel, t target) (*tls.Conn, error) {
 		return nil, errors.New("the client broke off after our certificate")
 	}
 	return nil, err
+}
+
+// onlyFor has a client that names another host be told that it is another one:
+// an error of GetCertificate would be told as an internal one.
+func (p *Proxy) onlyFor(config *tls.Config, host string) {
+	get := config.GetCertificate
+	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if name := hello.ServerName; name != "" && !strings.EqualFold(name, host) {
+			p.log.Info("proxy: TLS for another host than the tunnel's", slog.String("host", host), slog.String("name", name))
+			return nil, nil // To crypto/tls, no certificate at all means unrecognized_name.
+		}
+		return get(hello)
+	}
 }
 
 // watchedConn is a connection below TLS that heeds the handshake's records. A
