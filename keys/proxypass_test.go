@@ -120,6 +120,39 @@ func TestProxyPassesOnAll(t *testing.T) {
 	}
 }
 
+// What a target breaks off does not come to the client as if it had come to its
+// end.
+func TestProxyReset(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := startProxy(t, ProxyOptions{PassOn: []string{PassAll}, Dial: (&dialing{to: l.Addr().String()}).dial})
+	client, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := io.WriteString(client, "CONNECT shop.example:443 HTTP/1.1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	target, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(client, make([]byte, len(established))); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(target.(*net.TCPConn).SetLinger(0), target.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(client); err == nil {
+		t.Errorf("it came to an end after %q", rest)
+	}
+}
+
 // What cannot be passed on is answered with the reason.
 func TestProxyUnreachable(t *testing.T) {
 	t.Parallel()

@@ -116,13 +116,28 @@ func (p *Proxy) passOn(client *tunnel, t target, received []string) {
 }
 
 // carry copies one direction. Its end is passed on as the end of that direction
-// only; trouble ends both.
+// only; trouble ends both, and is passed on as a reset: an end would say that
+// all has come.
 func carry(to, from net.Conn) {
 	if _, err := io.Copy(to, from); err == nil && closeWrite(to) == nil {
 		return
 	}
-	_ = to.Close()
-	_ = from.Close()
+	reset(to)
+	reset(from)
+}
+
+// reset closes a connection below all that stands on it, with a reset if it is
+// of a kind that has one.
+func reset(conn net.Conn) {
+	switch c := conn.(type) {
+	case *tunnel:
+		reset(c.Conn)
+	case *tls.Conn:
+		reset(c.NetConn())
+	case *net.TCPConn:
+		_ = c.SetLinger(0) // It is closed with a reset, or was closed already.
+	}
+	_ = conn.Close()
 }
 
 // connect opens a connection to a target, by another proxy if one is set.
