@@ -96,8 +96,6 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 			fmt.Fprintf(s.err, "doppelbox: error: %s\n", oneLine(fault.Error()))
 		}
 	}
-	caught := catchSignals()
-	defer caught.stop()
 	p, err := c.open(ctx, s)
 	if err != nil {
 		return err
@@ -108,7 +106,9 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 		return err
 	}
 	defer func() { atEnd(a.close()) }()
-	// Once the files are gone, a signal ends whatever is waited for.
+	// Before there are files, and again once they are gone, a signal ends
+	// whatever is waited for.
+	caught := catchSignals()
 	defer caught.stop()
 	dir, err := os.MkdirTemp("", "doppelbox-exec-")
 	if err != nil {

@@ -149,6 +149,25 @@ func TestExecTooEarly(t *testing.T) {
 	}
 }
 
+// Before the command is started a signal does what it does to any program,
+// whatever is waited for.
+func TestExecReading(t *testing.T) {
+	t.Parallel()
+	e := newExec(t, "-", "--", "true")
+	in, err := e.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	e.start(t)
+	// More than a pipe holds: once it is written, the world is being read.
+	if _, err := io.WriteString(in, strings.Repeat("# A comment.\n", 20000)); err != nil {
+		t.Fatal(err)
+	}
+	e.send(t, syscall.SIGTERM)
+	e.end(t, -1) // By the signal itself.
+}
+
 // What is ignored stays ignored, as nohup wants it.
 func TestExecIgnored(t *testing.T) {
 	t.Parallel()
