@@ -96,6 +96,7 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 			fmt.Fprintf(s.err, "doppelbox: error: %s\n", oneLine(fault.Error()))
 		}
 	}
+	outlivePipes()
 	p, err := c.open(ctx, s)
 	if err != nil {
 		return err

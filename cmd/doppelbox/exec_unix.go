@@ -53,6 +53,11 @@ func catchSignals() signals {
 	return c
 }
 
+// outlivePipes has a write to standard error fail, when nobody reads it any
+// more, where it would end us: the command goes on, and its files have to be
+// removed after it. To ignore the signal would have the command ignore it, too.
+func outlivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 func (c signals) stop() { signal.Stop(c) }
 
 // run runs a command to its end, and passes on what is sent to us meanwhile. A

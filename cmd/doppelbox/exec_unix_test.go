@@ -168,6 +168,32 @@ func TestExecReading(t *testing.T) {
 	e.end(t, -1) // By the signal itself.
 }
 
+// That nobody reads what exec has to say ends neither it nor the command, which
+// is ended by a pipe of its own as ever.
+func TestExecUnread(t *testing.T) {
+	t.Parallel()
+	unread := func() *os.File {
+		out, in, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { in.Close() })
+		out.Close()
+		return in
+	}
+	e := newExec(t, "--", "sh", "-c", "fetch https://refused.example/; exit 7")
+	e.cmd.Stderr = unread()
+	e.start(t)
+	e.next(t) // The refusal, of which exec tells at the end.
+	e.end(t, 7)
+	e = newExec(t, "--", "sh", "-c", "echo; exit 7")
+	e.cmd.Stdout = unread()
+	if err := e.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	e.end(t, 128+int(syscall.SIGPIPE))
+}
+
 // What is ignored stays ignored, as nohup wants it.
 func TestExecIgnored(t *testing.T) {
 	t.Parallel()
