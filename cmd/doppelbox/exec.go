@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -111,9 +112,9 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 	// whatever is waited for.
 	caught := catchSignals()
 	defer caught.stop()
-	dir, err := os.MkdirTemp("", "doppelbox-exec-")
+	dir, err := makeDir()
 	if err != nil {
-		return faultError{err}
+		return err
 	}
 	defer func() { atEnd(os.RemoveAll(dir)) }()
 	files, err := writeTrust(s, dir, os.Getenv, p.CA().PEM())
@@ -123,6 +124,20 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 	err = caught.run(s, child, append(os.Environ(), childEnv(os.Getenv, a, files)...))
 	reportProxy(ctx, s.err, a.proxy)
 	return err
+}
+
+// makeDir makes the folder of the command's files.
+func makeDir() (string, error) {
+	// TMPDIR may be relative, and the command may change its folder.
+	temp, err := filepath.Abs(os.TempDir())
+	if err != nil {
+		return "", faultError{err}
+	}
+	dir, err := os.MkdirTemp(temp, "doppelbox-exec-")
+	if err != nil {
+		return "", hinted{usagef("no temporary folder: %w", err), "the environment variable TMPDIR names another place"}
+	}
+	return dir, nil
 }
 
 // open starts the provider.
