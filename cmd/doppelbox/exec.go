@@ -137,6 +137,10 @@ func makeDir() (string, error) {
 	if err != nil {
 		return "", hinted{usagef("no temporary folder: %w", err), "the environment variable TMPDIR names another place"}
 	}
+	// For a command that goes on as another user. There is nothing secret in it.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", faultError{errors.Join(err, os.Remove(dir))}
+	}
 	return dir, nil
 }
 

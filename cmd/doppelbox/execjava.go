@@ -5,8 +5,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -35,11 +33,7 @@ func (m trustMaker) writeTrustStore(text []byte) (string, error) {
 	if err != nil {
 		return "", faultError{err}
 	}
-	path := filepath.Join(m.dir, "truststore.p12")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return "", faultError{err}
-	}
-	return path, nil
+	return m.writeFile("truststore.p12", data)
 }
 
 // javaOptions are options for every Java machine that is started, after those

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -64,8 +65,8 @@ func writeTrust(s streams, dir string, getenv func(string) string, ours []byte) 
 		variable, name string
 		file           *string
 	}{
-		{"REQUESTS_CA_BUNDLE", "requests.pem", &f.requests},
 		{"CURL_CA_BUNDLE", "curl.pem", &f.curl},
+		{"REQUESTS_CA_BUNDLE", "requests.pem", &f.requests},
 		{"HTTPLIB2_CA_CERTS", "httplib2.pem", &f.httplib2},
 		{"NODE_EXTRA_CA_CERTS", "node.pem", &f.node},
 	} {
@@ -73,32 +74,43 @@ func writeTrust(s streams, dir string, getenv func(string) string, ours []byte) 
 		if path == "" {
 			continue
 		}
-		text, err := readBundle(path)
+		text, err := m.user(v.variable, path)
 		if err != nil {
-			return f, usagef("%s: %w", v.variable, err)
+			return f, err
 		}
 		if *v.file, err = m.write(v.name, text); err != nil {
 			return f, err
 		}
 	}
+	if getenv("REQUESTS_CA_BUNDLE") == "" {
+		f.requests = f.curl // Python's requests heeds that variable where its own is not set.
+	}
 	return f, nil
+}
+
+// user returns the authorities of a file or folder that the user has named.
+func (m trustMaker) user(variable, path string) ([]byte, error) {
+	text, err := readBundle(path)
+	if err != nil {
+		return nil, usagef("%s: %w", variable, err)
+	}
+	if len(text) == 0 {
+		fmt.Fprintf(m.s.err, "doppelbox: warning: %s: there is no certificate in %q\n", variable, path)
+	}
+	return text, nil
 }
 
 // base returns the authorities that the command would trust without us.
 func (m trustMaker) base(user string) ([]byte, error) {
 	if user != "" {
-		text, err := readBundle(user)
-		if err != nil {
-			return nil, usagef("SSL_CERT_FILE: %w", err)
-		}
-		return text, nil
+		return m.user("SSL_CERT_FILE", user)
 	}
 	for _, path := range systemBundles {
 		text, err := readBundle(path)
-		if err == nil {
+		if err == nil && len(text) > 0 {
 			return text, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			fmt.Fprintf(m.s.err, "doppelbox: warning: %s\n", oneLine(err.Error()))
 		}
 	}
@@ -108,15 +120,21 @@ func (m trustMaker) base(user string) ([]byte, error) {
 
 // write writes authorities and ours to a file, and returns its path.
 func (m trustMaker) write(name string, base []byte) (string, error) {
+	return m.writeFile(name, slices.Concat(base, m.ours))
+}
+
+// writeFile writes a file that everybody may read, whatever the user's mask: the
+// command may go on as another user, and certificates are public.
+func (m trustMaker) writeFile(name string, data []byte) (string, error) {
 	path := filepath.Join(m.dir, name)
-	if err := os.WriteFile(path, slices.Concat(base, m.ours), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(path, data, 0o644), os.Chmod(path, 0o644)); err != nil {
 		return "", faultError{err}
 	}
 	return path, nil
 }
 
-// readBundle reads a file of authorities, or, as OpenSSL and Python's requests
-// have them, all those of a folder.
+// readBundle reads the certificates of a file of authorities, or, as OpenSSL and
+// Python's requests have them, those of all files of a folder.
 func readBundle(path string) ([]byte, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -126,16 +144,15 @@ func readBundle(path string) ([]byte, error) {
 	seen := map[string]bool{} // A folder has most of them twice, under a hash of their name.
 	for _, e := range entries {
 		one, err := readAuthorities(filepath.Join(path, e.Name()))
-		if err != nil || !bytes.Contains(one, []byte("BEGIN CERTIFICATE")) || seen[string(one)] {
-			continue
+		if err == nil && !seen[string(one)] {
+			seen[string(one)] = true
+			text = append(text, one...)
 		}
-		seen[string(one)] = true
-		text = append(text, one...)
 	}
 	return text, nil
 }
 
-// readAuthorities reads a file to which others can be added.
+// readAuthorities reads the certificates of a file.
 func readAuthorities(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -149,8 +166,18 @@ func readAuthorities(path string) ([]byte, error) {
 	if len(text) > maxTextFile {
 		return nil, fmt.Errorf("%q is larger than %d octets", path, maxTextFile)
 	}
-	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
-		text = append(text, '\n')
+	return onlyCertificates(text), nil
+}
+
+// onlyCertificates is what a PEM text has of certificates. What else is in it
+// is not for everybody: some programs keep the key of their authority beside it.
+func onlyCertificates(text []byte) []byte {
+	var kept bytes.Buffer
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		switch block.Type {
+		case "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE": // As OpenSSL has them.
+			_ = pem.Encode(&kept, &pem.Block{Type: block.Type, Bytes: block.Bytes}) // A buffer takes all.
+		}
 	}
-	return text, nil
+	return kept.Bytes()
 }
