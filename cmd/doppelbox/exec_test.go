@@ -99,7 +99,8 @@ func TestNoProxy(t *testing.T) {
 		"oauth2.GoogleAPIs.com.:443":   "",
 		"com":                          "",
 		"storage.googleapis.com":       "storage.googleapis.com,",
-		"apis.com,10.0.0.0/8,::1":      "apis.com,10.0.0.0/8,::1,",
+		"apis.com,10.0.0.0/8,::1":      "10.0.0.0/8,::1,",
+		"a.example google.com\tb":      "a.example,b,",
 		"localhost":                    "localhost,",
 	} {
 		want += "localhost,127.0.0.1,::1"
@@ -107,7 +108,7 @@ func TestNoProxy(t *testing.T) {
 			want = "localhost,127.0.0.1,::1"
 		}
 		if strings.HasSuffix(list, "::1") {
-			want = "apis.com,10.0.0.0/8,::1,localhost,127.0.0.1"
+			want = "10.0.0.0/8,::1,localhost,127.0.0.1"
 		}
 		if got := strings.Join(noProxy(list, ""), ","); got != want {
 			t.Errorf("%q is %q, not %q", list, got, want)

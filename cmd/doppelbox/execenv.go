@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/doppelbox/doppelbox/keys"
 )
@@ -41,9 +42,8 @@ func noProxy(lists ...string) []string {
 	var entries []string
 	seen := map[string]bool{}
 	for _, list := range append(lists, "localhost,127.0.0.1,::1") {
-		for entry := range strings.SplitSeq(list, ",") {
-			entry = strings.TrimSpace(entry)
-			if entry != "" && !seen[entry] && !covers(entry) {
+		for _, entry := range noProxyEntries(list) {
+			if !seen[entry] && !covers(entry) {
 				seen[entry] = true
 				entries = append(entries, entry)
 			}
@@ -52,9 +52,16 @@ func noProxy(lists ...string) []string {
 	return entries
 }
 
+// noProxyEntries are the entries of a NO_PROXY. Between them are commas or, as
+// curl has it, white space.
+func noProxyEntries(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+}
+
 // covers says whether an entry of NO_PROXY stands for a host that our proxy
 // answers for: itself, a domain above it, with or without a dot or an asterisk
-// in front, or everything. Programs differ in which of these they heed.
+// in front, any other end of its name, as Python's requests compares no more
+// than that, or everything. Programs differ in which of these they heed.
 func covers(entry string) bool {
 	if entry == "*" {
 		return true
@@ -62,7 +69,7 @@ func covers(entry string) bool {
 	host, _, _ := strings.Cut(entry, ":")
 	domain := strings.ToLower(strings.TrimSuffix(strings.TrimLeft(host, "*."), "."))
 	for _, ours := range keys.GoogleHosts() {
-		if domain != "" && (ours == domain || strings.HasSuffix(ours, "."+domain)) {
+		if domain != "" && strings.HasSuffix(ours, domain) {
 			return true
 		}
 	}
