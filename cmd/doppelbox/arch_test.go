@@ -39,6 +39,7 @@ var outside = map[string][]string{
 	"github.com/miekg/dns":               {"receiver/dnszone"},
 	"github.com/pires/go-proxyproto":     {"receiver/smtpserver"},
 	"golang.org/x/net/html":              {"policy/markup", "scenarios/forwarding"},
+	"golang.org/x/net/http/httpproxy":    {"cmd/doppelbox"},                    // What net/http makes of the proxy variables, of which it reads its own environment's only.
 	"golang.org/x/net/http2":             {"dispatcher", "scenarios/provider"}, // Frames and HPACK; an exchange is one stream, read in turn.
 	"golang.org/x/net/idna":              {"policy", "policy/message", "policy/registry", "receiver/mailauth", "scenarios", "dispatcher"},
 	"golang.org/x/net/publicsuffix":      {"receiver/mailauth"},

@@ -231,7 +231,14 @@ func (a *around) close() error {
 // serveProxy runs the certificate proxy. What it passes on goes by the proxy of
 // our own environment, if there is one.
 func serveProxy(p *provider.Provider, l net.Listener, passOn []string) (*keys.Proxy, error) {
-	proxy, err := p.ServeProxy(l, keys.ProxyOptions{PassOn: passOn, Via: formerProxy})
+	o := keys.ProxyOptions{PassOn: passOn}
+	if len(passOn) > 0 {
+		var err error
+		if o.Via, err = formerProxy(os.Getenv); err != nil {
+			return nil, err
+		}
+	}
+	proxy, err := p.ServeProxy(l, o)
 	if err != nil {
 		return nil, usagef("--pass-on: %w", err)
 	}

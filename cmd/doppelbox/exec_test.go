@@ -116,6 +116,40 @@ func TestNoProxy(t *testing.T) {
 	}
 }
 
+// What is passed on goes by the proxy that the user has set, and one that is
+// none is told of at the start, without what may be a password.
+func TestFormerProxy(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		env  map[string]string
+		want string // For shop.example:443; empty is none.
+	}{
+		{map[string]string{}, ""},
+		{map[string]string{"HTTPS_PROXY": "192.0.2.1:3128"}, "http://192.0.2.1:3128"},
+		{map[string]string{"https_proxy": "https://alice:s3cret@proxy.example"}, "https://alice:s3cret@proxy.example"},
+		{map[string]string{"HTTPS_PROXY": "http://192.0.2.1", "https_proxy": "http://192.0.2.2"}, "http://192.0.2.1"},
+		{map[string]string{"HTTPS_PROXY": "http://192.0.2.1", "NO_PROXY": "a.example shop.example"}, ""},
+		{map[string]string{"HTTPS_PROXY": "http://192.0.2.1", "no_proxy": ".example"}, ""},
+		{map[string]string{"ALL_PROXY": "http://192.0.2.1", "HTTP_PROXY": "http://192.0.2.1"}, ""},
+		{map[string]string{"HTTPS_PROXY": "http://alice:s3 cret@192.0.2.1"}, "HTTPS_PROXY is not the URL of a proxy"},
+		{map[string]string{"HTTPS_PROXY": "http://s3cret:x@192.0.2.1:s3cret"}, "HTTPS_PROXY is not the URL of a proxy"},
+		{map[string]string{"https_proxy": "http://"}, "https_proxy is not the URL of a proxy"},
+	} {
+		via, err := formerProxy(func(name string) string { return test.env[name] })
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else if proxy, err := via("shop.example:443"); err != nil {
+			t.Errorf("%v: %v", test.env, err)
+		} else if proxy != nil {
+			got = proxy.String()
+		}
+		if got != test.want {
+			t.Errorf("%v: %q, not %q", test.env, got, test.want)
+		}
+	}
+}
+
 // The same list in Java's form, and options that Java reads back as they are.
 func TestJavaOptions(t *testing.T) {
 	t.Parallel()

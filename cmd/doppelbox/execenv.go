@@ -1,14 +1,14 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"unicode"
 
 	"github.com/doppelbox/doppelbox/keys"
+	"golang.org/x/net/http/httpproxy"
 )
 
 // childEnv is what exec adds to the environment of the command. HTTP_PROXY is
@@ -76,11 +76,26 @@ func covers(entry string) bool {
 	return false
 }
 
-// formerProxy is the proxy that our own environment names for a target.
-func formerProxy(target string) (*url.URL, error) {
-	via, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: target}})
-	if err != nil {
-		return nil, errors.New("HTTPS_PROXY is not the URL of a proxy") // Its own error may hold a password.
+// formerProxy is the proxy that the user's environment names for a target, as
+// what is passed on goes by it.
+func formerProxy(getenv func(string) string) (func(target string) (*url.URL, error), error) {
+	var former string
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+		if former = getenv(name); former == "" {
+			continue
+		}
+		if !strings.Contains(former, "://") {
+			former = "http://" + former
+		}
+		// Neither it nor the parser's error is told: there may be a password in it.
+		if parsed, err := url.Parse(former); err != nil || parsed.Hostname() == "" {
+			return nil, hinted{usagef("%s is not the URL of a proxy", name), "what --pass-on lets through goes by it; it is http://HOST:PORT, perhaps with USER:PASSWORD@ before the host"}
+		}
+		break
 	}
-	return via, nil
+	bypass := noProxyEntries(cmp.Or(getenv("NO_PROXY"), getenv("no_proxy")))
+	proxy := (&httpproxy.Config{HTTPSProxy: former, NoProxy: strings.Join(bypass, ",")}).ProxyFunc()
+	return func(target string) (*url.URL, error) {
+		return proxy(&url.URL{Scheme: "https", Host: target})
+	}, nil
 }
