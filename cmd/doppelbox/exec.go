@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/doppelbox/doppelbox/cmd/doppelbox/console"
 	"github.com/doppelbox/doppelbox/keys"
 	"github.com/doppelbox/doppelbox/scenarios/provider"
@@ -33,12 +34,15 @@ type execCommand struct {
 	worldFlags
 }
 
-// Help says what cannot be said in the usage line: the parser knows nothing of
-// what stands after "--".
+// Help says what the flags do not.
 func (execCommand) Help() string {
-	return `The command stands after "--": doppelbox exec [WORLD] [flags] -- CMD ARGS...
+	return `CMD runs beside a fresh provider on free ports. HTTPS_PROXY leads to a proxy that answers for Google's certificate hosts with our keys and refuses others. SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and, for Java, JAVA_TOOL_OPTIONS trust our authority and yours. DOPPELBOX_SMTP, DOPPELBOX_API and others say where the provider is.
 
-CMD runs beside a fresh provider on free ports. HTTPS_PROXY leads to a proxy that answers for Google's certificate hosts with our keys and refuses others. SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and, for Java, JAVA_TOOL_OPTIONS trust our authority and yours. DOPPELBOX_SMTP, DOPPELBOX_API and others say where the provider is.
+The fetch that is built into Node 20 heeds no proxy; that of Node 24 does, as NODE_USE_ENV_PROXY tells it to. Google's own library for Node heeds it in every version.
+
+What --pass-on lets through goes by the HTTPS_PROXY that was set before, less NO_PROXY; ALL_PROXY does not count.
+
+WORLD may be "-": then it is read from standard input, which is at its end for CMD.
 
 The exit code is that of CMD; 128 and the number of the signal that ended it; 127 if there is no CMD, 126 if it cannot be run.`
 }
@@ -49,6 +53,15 @@ const (
 	exitNotFound  = 127
 	exitSignal    = 128 // And the signal's number.
 )
+
+// printHelp prints help. The parser would leave the command out of exec's usage.
+func printHelp(o kong.HelpOptions, ctx *kong.Context) error {
+	if node := ctx.Selected(); node != nil && node.Name == "exec" {
+		o.NoAppSummary = true
+		fmt.Fprintln(ctx.Stdout, "Usage: "+execUsage)
+	}
+	return kong.DefaultHelpPrinter(o, ctx)
+}
 
 // childExit ends exec with the exit code of what it ran, which has said for
 // itself what there was to say.
