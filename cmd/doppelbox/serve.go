@@ -43,6 +43,11 @@ type serveCommand struct {
 
 // Run serves until it is told to stop.
 func (c *serveCommand) Run(ctx context.Context, s streams) error {
+	for _, l := range c.always() {
+		if l.addr == "" {
+			return hinted{usagef("%s has no address", l.flag), "without the flag there is a default; 127.0.0.1:0 takes a free port"}
+		}
+	}
 	if !loopback(c.API) {
 		return usagef("--api %q is not a loopback address: who can reach the API can press buttons", c.API)
 	}
@@ -81,9 +86,19 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	return c.serve(ctx, out, p)
 }
 
+// flagAddr is an address and the flag that sets it.
+type flagAddr struct{ flag, addr string }
+
+// always are the addresses at which serve always listens, in their order. None
+// may be empty: that would be every address of the machine.
+func (c *serveCommand) always() []flagAddr {
+	return []flagAddr{{"--smtp", c.SMTP}, {"--certs", c.Certs}, {"--api", c.API}, {"--proxy", c.Proxy}}
+}
+
 func (c *serveCommand) serve(ctx context.Context, out *reporter, p *provider.Provider) error {
-	listeners := make([]net.Listener, 4)
-	for i, l := range []struct{ flag, addr string }{{"--smtp", c.SMTP}, {"--certs", c.Certs}, {"--api", c.API}, {"--proxy", c.Proxy}} {
+	always := c.always()
+	listeners := make([]net.Listener, len(always))
+	for i, l := range always {
 		var err error
 		if listeners[i], err = listen(out.s, l.flag, l.addr); err != nil {
 			return err
