@@ -318,12 +318,26 @@ func start(s streams, child childCommand, env []string) (*exec.Cmd, error) {
 	if err == nil {
 		return cmd, nil
 	}
-	code := exitCannotRun
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+	code, why := exitCannotRun, startError(child[0], err)
+	if path := notExecutable(child[0]); errors.Is(err, exec.ErrNotFound) && path != "" {
+		why = fmt.Sprintf("%q is not executable", path)
+	} else if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		code = exitNotFound
 	}
-	fmt.Fprintf(s.err, "doppelbox: error: cannot run %q: %s\n", child[0], oneLine(startError(child[0], err)))
+	fmt.Fprintf(s.err, "doppelbox: error: cannot run %q: %s\n", child[0], oneLine(why))
 	return nil, childExit(code)
+}
+
+// notExecutable is a file in PATH of the name of a command that was not found,
+// or "". Shells tell the two apart.
+func notExecutable(name string) string {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+	}
+	return ""
 }
 
 // startError says why a command did not start.
