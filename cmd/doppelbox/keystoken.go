@@ -35,12 +35,15 @@ func (c *keysToken) Run(ctx context.Context, s streams) error {
 	if _, given := claims["aud"]; c.Aud == "" && !given {
 		return usagef("--aud is missing: the sender's domain as URL, such as --aud https://shop.example")
 	}
+	if c.Aud != "" && !strings.HasPrefix(c.Aud, "https://") {
+		fmt.Fprintf(s.err, "doppelbox: note: the provider's own tokens are for a URL, such as https://%s\n", oneLine(c.Aud))
+	}
 	question := map[string]any{
 		"audience": c.Aud, "persona": c.Persona, "provider": c.Provider, "claims": claims, "header": header,
 		"signing": c.Sign, "ttl": c.TTL, "iat": c.Iat, "exp": c.Exp,
 	}
 	for _, how := range c.Embed {
-		question[map[string]string{"jwk": "embed_key", "x5c": "embed_chain"}[how]] = true
+		question[map[string]string{"jwk": "embedKey", "x5c": "embedChain"}[how]] = true
 	}
 	var made struct {
 		Token  string          `json:"token"`

@@ -78,11 +78,25 @@ func (c *keysVerify) token(s streams) (string, error) {
 	if len(text) > maxTokenText {
 		return "", usagef("the token has more than %d octets", maxTokenText)
 	}
-	text = strings.TrimSpace(text)
-	if scheme, rest, ok := strings.Cut(text, " "); ok && strings.EqualFold(scheme, "Bearer") {
+	return bare(text), nil
+}
+
+// bare returns a token without what stands around it where it was copied from: a
+// byte order mark, quotes, the name of its field, the scheme, and the line breaks
+// of a mail or a log.
+func bare(text string) string {
+	text = strings.Trim(strings.TrimSpace(strings.TrimPrefix(text, "\ufeff")), `"'`)
+	if name, rest, ok := strings.Cut(text, ":"); ok && strings.EqualFold(strings.TrimSpace(name), "Authorization") {
 		text = strings.TrimSpace(rest)
 	}
-	return text, nil
+	if fields := strings.Fields(text); len(fields) > 1 && strings.EqualFold(fields[0], "Bearer") {
+		text = strings.Join(fields[1:], " ")
+	}
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "")
 }
 
 // askProvider lets the running provider verify the token.

@@ -144,7 +144,7 @@ func (e *executed) forge(t *testing.T, v verifierToken, good string) string {
 		claims[name] = value
 	}
 	job, err := json.Marshal(map[string]any{
-		"audience": audience, "signing": v.signing, "header": header, "claims": claims, "embed_key": v.embedKey, "embed_chain": v.embedChain,
+		"audience": audience, "signing": v.signing, "header": header, "claims": claims, "embedKey": v.embedKey, "embedChain": v.embedChain,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -40,8 +40,8 @@ type tokenRequest struct {
 	Header     map[string]any `json:"header"`
 	Claims     map[string]any `json:"claims"`
 	Signing    keys.Signing   `json:"signing"`
-	EmbedKey   bool           `json:"embed_key"`
-	EmbedChain bool           `json:"embed_chain"`
+	EmbedKey   bool           `json:"embedKey"`
+	EmbedChain bool           `json:"embedChain"`
 	TTL        string         `json:"ttl"` // exp less iat, as a duration.
 	IssuedAt   when           `json:"iat"`
 	Expiry     when           `json:"exp"`
