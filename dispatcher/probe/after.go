@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/doppelbox/doppelbox/dispatcher"
@@ -159,8 +160,8 @@ func judgeTwo(accepted int, before, after string, seen bool) (Mark, Outcome, str
 // times is how often an action was carried out between two observations, if
 // these tell: numbers count, and what has not changed means never.
 func times(before, after string) (int, bool) {
-	a, errA := strconv.Atoi(before)
-	b, errB := strconv.Atoi(after)
+	a, errA := strconv.Atoi(strings.TrimSpace(before)) // A command ends what it prints with a newline.
+	b, errB := strconv.Atoi(strings.TrimSpace(after))
 	return b - a, before == after || errA == nil && errB == nil
 }
 

@@ -34,7 +34,7 @@ func TestOtherAnswers(t *testing.T) {
 		detail    string
 		goodMark  probe.Mark
 	}{
-		"created":        {http.StatusCreated, http.StatusCreated, probe.Failed, "answered 201, though only 200 counts as done", probe.Held},
+		"created":        {http.StatusCreated, http.StatusCreated, probe.Failed, "answered 201, though only 200 counts as done", probe.Failed},
 		"redirected":     {http.StatusFound, http.StatusOK, probe.Noted, "the service may have acted", probe.Held},
 		"patience":       {http.StatusTooManyRequests, http.StatusOK, probe.Undetermined, "no judgement", probe.Held},
 		"forbidden":      {http.StatusForbidden, http.StatusOK, probe.Held, "answered 403; 401 is documented", probe.Held},

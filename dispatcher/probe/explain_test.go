@@ -212,6 +212,40 @@ func TestOptionErrors(t *testing.T) {
 	}
 }
 
+// TestTypeNeedsForm holds that nothing is said of the type of a form that the
+// good request does not have.
+func TestTypeNeedsForm(t *testing.T) {
+	t.Parallel()
+	_, target, o := newBench(t).try(t)
+	target.Body = ""
+	o.Fresh, o.Only = nil, []string{"form"}
+	report, err := probe.Run(t.Context(), target, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, report, probe.Skipped, without(of(probe.ShouldRefuse, "form"), "query-parameter-twice", "query-parameter-twice-last"))
+}
+
+// TestFirstAccepted holds that doubt falls upon the first request that was
+// accepted, and that what is accepted after it is no finding of its own if it
+// may be the answer to a repetition.
+func TestFirstAccepted(t *testing.T) {
+	t.Parallel()
+	_, target, o := newBench(t).try(t, "user-agent")
+	o.Fresh, o.Effects, o.Only = nil, nil, []string{"origin"}
+	report, err := probe.Run(t.Context(), target, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, report, probe.Warned, must("user-agent-other"))
+	for _, r := range report.Results {
+		if r.Mark == probe.NotProven && !strings.Contains(r.Detail, "; but user-agent-other had been accepted before") {
+			t.Errorf("%s: %s", r.Probe.ID, r.Detail)
+		}
+	}
+	expect(t, report, probe.NotProven, must("user-agent-missing", "user-agent-longer"))
+}
+
 // TestSelected holds that groups and ids select, and that the good request is
 // sent whatever is selected.
 func TestSelected(t *testing.T) {

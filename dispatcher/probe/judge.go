@@ -53,11 +53,21 @@ func judge(p Probe, o observation) (Mark, Outcome, string) {
 	if o.fetched > 0 {
 		return Failed, out, fmt.Sprintf("the service fetched a key from a URL in the token's header: whoever writes a token has it send requests where he likes (%s)", detail)
 	}
-	if o.spent != "" && mark == Held && p.Expect != MustAccept && p.Expect != AtMostOnce {
+	if o.spent == "" || p.Expect != MustRefuse && p.Expect != ShouldRefuse && p.Expect != Either {
+		return mark, out, detail
+	}
+	switch {
+	case proves(mark, out):
 		return NotProven, out, detail + "; but " + o.spent
+	case out == Accepted && o.effect == unseen && p.Expect != Either:
+		// There are services that say "done already" before they look further.
+		return NotProven, out, detail + "; but " + o.spent + ": this may be the answer to that"
 	}
 	return mark, out, detail
 }
+
+// proves says whether a result speaks for the service by a refusal.
+func proves(m Mark, out Outcome) bool { return m == Held || m == Noted && out == Unanswered }
 
 func judgeOutcome(p Probe, out Outcome, o observation) (Mark, string) {
 	status := o.attempt.Status
@@ -100,18 +110,21 @@ func judgeOutcome(p Probe, out Outcome, o observation) (Mark, string) {
 		return Held, "the connection was closed, as may be done to a request of this size"
 	}
 	if o.effect == unmoved {
-		return Held, "no answer, and nothing was carried out: " + printable(o.attempt.Error)
+		return Noted, "no answer, and nothing was carried out, which is taken for a refusal: " + printable(o.attempt.Error)
 	}
 	return Undetermined, "no answer: " + printable(o.attempt.Error)
 }
 
 // judgeGood judges the good request, and retries of it.
 func judgeGood(out Outcome, o observation) (Mark, string) {
-	switch out {
-	case Accepted:
-		return Held, fmt.Sprintf("answered %d%s", o.attempt.Status, only200(o.attempt.Status))
-	case Answered:
-		return Failed, fmt.Sprintf("answered %d, but nothing was carried out, or what was done cannot be seen", o.attempt.Status)
+	status := o.attempt.Status
+	switch {
+	case status > 200 && status < 300:
+		return Failed, fmt.Sprintf("answered %d: the provider takes 200 alone for done, and tells the user that it failed", status)
+	case out == Accepted:
+		return Held, fmt.Sprintf("answered %d", status)
+	case out == Answered:
+		return Failed, fmt.Sprintf("answered %d, but nothing was carried out, or what was done cannot be seen", status)
 	}
 	return Failed, answerOf(o.attempt) + ": it must be accepted"
 }

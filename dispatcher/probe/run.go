@@ -178,7 +178,9 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 		if r.o.Fresh == nil && r.accepted.raw.Octets == nil {
 			r.accepted = m
 		}
-		r.spent = p.ID + " had been accepted before, and the action may have been used up"
+		if r.spent == "" {
+			r.spent = p.ID + " had been accepted before, and the action may have been used up"
+		}
 	case out == Unanswered && seen == unseen && r.o.Fresh != nil:
 		r.spent = p.ID + " had not been answered"
 	default:
