@@ -77,7 +77,7 @@ func (r *runner) repeat(ctx context.Context, p Probe, m message) error {
 
 // conclusion judges a probe by its last answer.
 func (r *runner) conclusion(ctx context.Context, p Probe, a dispatcher.Attempt, shown []Exchange) error {
-	if err := r.reached(ctx, p, a); err != nil {
+	if err := r.reached(ctx, p, a, shown[len(shown)-1]); err != nil {
 		return err
 	}
 	seen, err := r.observe(ctx)
@@ -124,10 +124,10 @@ func (r *runner) atOnce(ctx context.Context, p Probe) error {
 	wg.Wait()
 	accepted := 0
 	for _, a := range attempts {
-		if err := r.reached(ctx, p, a); err != nil {
+		shown = append(shown, redact(m, a))
+		if err := r.reached(ctx, p, a, shown[len(shown)-1]); err != nil {
 			return err
 		}
-		shown = append(shown, redact(m, a))
 		if outcome(a, unseen) == Accepted {
 			accepted++
 		}
@@ -176,7 +176,7 @@ func (r *runner) thenGood(ctx context.Context, p Probe) error {
 		return r.inapplicable(p, err)
 	}
 	attempt, before := r.send(ctx, p.ID, m)
-	if err := r.reached(ctx, p, attempt); err != nil {
+	if err := r.reached(ctx, p, attempt, before); err != nil {
 		return err
 	}
 	first, err := r.observe(ctx)
@@ -187,7 +187,7 @@ func (r *runner) thenGood(ctx context.Context, p Probe) error {
 		return err
 	}
 	attempt, after := r.send(ctx, p.ID, m)
-	if err := r.reached(ctx, p, attempt); err != nil {
+	if err := r.reached(ctx, p, attempt, after); err != nil {
 		return err
 	}
 	second, err := r.observe(ctx)

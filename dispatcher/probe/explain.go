@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,8 +71,8 @@ func (r *runner) consumes(ctx context.Context, first int, result *Result) (bool,
 		if err != nil {
 			return false, err
 		}
-		attempt, _ := r.send(ctx, p.ID, m)
-		if err := r.reached(ctx, p, attempt); err != nil {
+		attempt, shown := r.send(ctx, p.ID, m)
+		if err := r.reached(ctx, p, attempt, shown); err != nil {
 			return false, err
 		}
 	}
@@ -123,11 +124,12 @@ func (r *runner) blame(ctx context.Context, result *Result, first string) error 
 	return err
 }
 
-// mark changes a result that is in the report already.
+// mark changes a result that is in the report already. An empty outcome leaves
+// that as it is.
 func (r *runner) mark(id string, m Mark, out Outcome, detail string) {
 	for i := range r.report.Results {
 		if result := &r.report.Results[i]; result.Probe.ID == id {
-			result.Mark, result.Outcome, result.Detail = m, out, result.Detail+"; "+detail
+			result.Mark, result.Outcome, result.Detail = m, cmp.Or(out, result.Outcome), result.Detail+"; "+detail
 		}
 	}
 }

@@ -31,10 +31,13 @@ func (r *runner) good(ctx context.Context) error {
 				r.accepted = m // Otherwise it was another that was carried out.
 			}
 			r.spent = "the good request had been accepted before"
-		} else if err := r.explain(ctx, &result); err != nil {
-			return err
+		} else {
+			err = r.explain(ctx, &result)
 		}
 		r.add(result)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -49,7 +52,7 @@ func (r *runner) insist(ctx context.Context, p Probe) (m message, attempt dispat
 		var e Exchange
 		attempt, e = r.send(ctx, p.ID, m)
 		shown = append(shown, e)
-		if err = r.reached(ctx, p, attempt); err != nil || attempt.Status != 408 {
+		if err = r.reached(ctx, p, attempt, e); err != nil || attempt.Status != 408 {
 			break
 		}
 	}

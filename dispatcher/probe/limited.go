@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -31,15 +32,22 @@ const maxURL = 16 << 10
 
 // newAction takes a target apart.
 func newAction(t Target) (*action, error) {
-	rest, ok := strings.CutPrefix(t.URL, "https://")
-	if !ok {
-		return nil, fmt.Errorf("probe: the URL does not begin with https://")
+	const scheme = "https://"
+	if len(t.URL) < len(scheme) || !strings.EqualFold(t.URL[:len(scheme)], scheme) {
+		return nil, errors.New("probe: the URL does not begin with https://")
 	}
+	rest := t.URL[len(scheme):]
+	t.URL = scheme + rest
 	if len(rest) > maxURL {
 		return nil, fmt.Errorf("probe: the URL has %d octets, more than %d", len(rest), maxURL)
 	}
-	if strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }) {
-		return nil, fmt.Errorf("probe: the URL has a fragment, or a character that cannot be sent as written")
+	switch {
+	case strings.Contains(rest, "#"):
+		return nil, errors.New("probe: the URL has a fragment, which is never sent: leave out what begins with #")
+	case strings.Contains(rest, " "):
+		return nil, errors.New("probe: the URL has a space, which cannot be sent as written: encode it as %20")
+	case strings.ContainsFunc(rest, func(r rune) bool { return r < ' ' || r > '~' }):
+		return nil, errors.New("probe: the URL has a character that cannot be sent as written: encode it")
 	}
 	a := &action{Target: t, authority: rest, path: "/"}
 	if i := strings.IndexAny(rest, "/?"); i >= 0 {

@@ -29,6 +29,15 @@ func TestFindLimited(t *testing.T) {
 	}
 }
 
+// TestScheme has a scheme in capitals, which is the same (RFC 3986 3.1).
+func TestScheme(t *testing.T) {
+	t.Parallel()
+	a, err := newAction(Target{URL: "HTTPS://shop.example/a"})
+	if err != nil || a.URL != "https://shop.example/a" {
+		t.Errorf("%v, %v", a, err)
+	}
+}
+
 // FuzzAction takes any URL apart: unchanged it is put together as it was, a
 // change changes it, and none of its limited-use token is shown but the
 // beginning.

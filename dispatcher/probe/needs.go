@@ -8,15 +8,15 @@ import (
 // lacking says what is missing where a need is not met.
 var lacking = map[Need]string{
 	NeedBearer:     "the sender asked for no bearer tokens",
-	NeedLimitedUse: "the URL has no limited-use token",
+	NeedLimitedUse: "the URL has no limited-use token (--limited-use names it)",
 	NeedPost:       "the action's own method is GET",
-	NeedForm:       "the action's request has no form",
+	NeedForm:       "the action's good request has no form",
 	NeedParameter:  "the URL has no parameter besides the limited-use token",
 	NeedKeysURL:    "no URL is known at which the service could reach our keys",
 	NeedOther:      "there is no other provider",
-	NeedFresh:      "it needs a fresh action, and there is only this one",
-	NeedOtherUser:  "it needs the same action for another user",
-	NeedRotate:     "the keys cannot be rotated",
+	NeedFresh:      "it needs a fresh action, and there is only this one: give it fresh actions (--again)",
+	NeedOtherUser:  "it needs the same action for another user: give it one (--other)",
+	NeedRotate:     "it needs a rotation of the keys: allow it (--rotate)",
 }
 
 // lacks says why a probe cannot be sent; empty if it can.
@@ -65,18 +65,18 @@ func (r *runner) strangerFor(ctx context.Context, p Probe) (string, error) {
 	case p.Change.LimitedUse == LimitedOther:
 		t, err := r.o.Fresh(ctx)
 		if err != nil {
-			return "", fmt.Errorf("probe: getting a fresh action: %w", err)
+			return "", fmt.Errorf("probe: getting a fresh action (--again): %w", err)
 		}
-		if other, err = r.take(t); err != nil {
+		if other, err = r.takeFrom("the fresh action (--again)", t); err != nil {
 			return "", err
 		}
 	case p.Change.LimitedUse == LimitedOtherUser, p.Change.Plan == OtherAsker:
 		if r.stranger == nil {
 			t, err := r.o.OtherUser(ctx)
 			if err != nil {
-				return "", fmt.Errorf("probe: getting another user's action: %w", err)
+				return "", fmt.Errorf("probe: getting another user's action (--other): %w", err)
 			}
-			if r.stranger, err = r.take(t); err != nil {
+			if r.stranger, err = r.takeFrom("another user's action (--other)", t); err != nil {
 				return "", err
 			}
 		}

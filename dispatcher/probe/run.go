@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/keys"
 )
 
@@ -32,16 +31,18 @@ type runner struct {
 	accepted message // The request that was accepted and used the current action up.
 	stranger *action // Another user's.
 	rotated  bool
+	last     last
+	silence  int  // How many requests were not answered in time, in a row.
+	timeouts int  // And in all.
 	same     bool // It was noted that fresh actions are not.
 	report   Report
 }
 
-// ErrUnreachable is that of a run which could not reach the service at all.
-var ErrUnreachable = errors.New("probe: the service cannot be reached")
-
 // Run tries an action. The error says that nothing could be tried: an option
 // is wrong, ctx has ended, a callback failed, or the service cannot be reached
-// ([ErrUnreachable]). A service that is unsound is no error.
+// ([ErrUnreachable]). A service that is unsound is no error. Neither is a run
+// that has to end in the middle: from the first result on there is a report,
+// and what ended the run is one of its problems.
 func Run(ctx context.Context, t Target, o Options) (Report, error) {
 	r, err := newRunner(ctx, t, o)
 	if err != nil {
@@ -49,7 +50,7 @@ func Run(ctx context.Context, t Target, o Options) (Report, error) {
 	}
 	for _, phase := range []func(context.Context) error{r.hostile, r.good, r.after, r.turn} {
 		if err := phase(ctx); err != nil {
-			return r.report, err
+			return r.stop(ctx, err)
 		}
 	}
 	r.conclude()
@@ -93,7 +94,19 @@ func newRunner(ctx context.Context, t Target, o Options) (*runner, error) {
 	if r.act.limited.at == "" {
 		r.note("the URL has no limited-use token, so that whoever can guess it can request it, and a replay cannot be told from a click (gmail-actions.md 5)")
 	}
-	return r, r.observeFirst(ctx)
+	return r, r.steady(ctx)
+}
+
+// steady asks for the effects twice, when nothing has been sent.
+func (r *runner) steady(ctx context.Context) error {
+	if err := r.observeFirst(ctx); err != nil {
+		return err
+	}
+	if seen, err := r.observe(ctx); err != nil || seen != acted {
+		return err
+	}
+	return errors.New("probe: what shows the effects (--effects) changes by itself: " +
+		"asked twice before the first request, it said two things. It must change when the action is carried out, and only then")
 }
 
 func (r *runner) note(text string) { r.report.Notes = append(r.report.Notes, text) }
@@ -111,6 +124,15 @@ func (r *runner) take(t Target) (*action, error) {
 		if _, value, _ := strings.Cut(pair, "="); looksRandom(value) {
 			r.secrets = append(r.secrets, value)
 		}
+	}
+	return a, nil
+}
+
+// takeFrom takes the target that a callback returned.
+func (r *runner) takeFrom(whose string, t Target) (*action, error) {
+	a, err := r.take(t)
+	if err != nil {
+		return nil, fmt.Errorf("probe: %s: %s", whose, strings.TrimPrefix(err.Error(), "probe: "))
 	}
 	return a, nil
 }
@@ -164,7 +186,7 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 	}
 	fetches := r.o.Keys.StrangerFetches()
 	attempt, shown := r.send(ctx, p.ID, m)
-	if err := r.reached(ctx, p, attempt); err != nil {
+	if err := r.reached(ctx, p, attempt, shown); err != nil {
 		return err
 	}
 	seen, err := r.observe(ctx)
@@ -209,9 +231,9 @@ func (r *runner) renew(ctx context.Context) error {
 	}
 	t, err := r.o.Fresh(ctx)
 	if err != nil {
-		return fmt.Errorf("probe: getting a fresh action: %w", err)
+		return fmt.Errorf("probe: getting a fresh action (--again): %w", err)
 	}
-	a, err := r.take(t)
+	a, err := r.takeFrom("the fresh action (--again)", t)
 	if err != nil {
 		return err
 	}
@@ -222,33 +244,6 @@ func (r *runner) renew(ctx context.Context) error {
 	r.act, r.spent, r.tried = a, "", nil
 	// What the new mail itself changed is no effect of a request.
 	return r.observeFirst(ctx)
-}
-
-// reached looks for a service that cannot be reached, or no more.
-func (r *runner) reached(ctx context.Context, p Probe, a dispatcher.Attempt) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	never := r.sent == 1 && a.Status == 0 && a.TLSVersion == "" // Not even TLS came about.
-	if a.Outcome != dispatcher.OutcomeWithheld && !unreachable(a.Reason) && !never {
-		return nil
-	}
-	err := fmt.Errorf("%w: %s (%s)", ErrUnreachable, printable(r.hidden(a.Error)), a.Reason)
-	if r.sent > 1 {
-		err = fmt.Errorf("%w; it could before %s was sent", err, p.ID)
-		r.report.Problems = append(r.report.Problems, err.Error())
-	}
-	return err
-}
-
-// unreachable tells the reasons that say nothing about a request: there was no
-// connection, or none with TLS.
-func unreachable(reason dispatcher.Reason) bool {
-	switch reason {
-	case dispatcher.ReasonDNS, dispatcher.ReasonConnectRefused, dispatcher.ReasonUnreachable:
-		return true
-	}
-	return strings.HasPrefix(string(reason), "tls-")
 }
 
 // observeFirst asks for the effects, to compare the next ones with.
@@ -264,7 +259,7 @@ func (r *runner) observe(ctx context.Context) (effect, error) {
 	}
 	now, err := r.o.Effects(ctx)
 	if err != nil {
-		return unseen, fmt.Errorf("probe: looking for effects: %w", err)
+		return unseen, fmt.Errorf("probe: looking for effects (--effects): %w", err)
 	}
 	before := r.effect
 	r.effect = now
