@@ -23,7 +23,7 @@ func (r *runner) explain(ctx context.Context, result *Result) error {
 		return nil
 	case r.o.Fresh == nil:
 		r.hint(result)
-		r.problem("%s. Either the service refuses every request, or a hostile one has used the action up; with a fresh action the two could be told apart.%s",
+		r.problem("%s. Either the service refuses every request, or a hostile one has used the action up. To tell the two apart, give it fresh actions: --again.%s",
 			nothing, r.suspects())
 		return nil
 	}
@@ -114,7 +114,9 @@ func (r *runner) blame(ctx context.Context, result *Result, first string) error 
 	}
 	culprit := r.tried[upTo]
 	result.Detail += "; but not on the action to which the hostile ones were sent, for " + culprit.ID + " had used it up"
-	r.problem("%s used the action up: the good request after it was refused. Others after it may do so, too; without it (skip) that can be seen", culprit.ID)
+	r.problem("%s used the action up, though it was refused: the good request after it was refused, too. Every other request that is refused may do the same, "+
+		"so that leaving this one out (--skip) only moves the blame to the next. Have the limited-use token burnt only after everything else was verified: "+
+		"mend this, then probe again", culprit.ID)
 	r.mark(culprit.ID, Failed, Consumed, "the good request after it was refused, which it is not on a fresh action: this used the action up")
 	for _, p := range r.tried[upTo+1:] {
 		r.doubt(p.ID, culprit.ID+" had used the action up before")
@@ -137,7 +139,7 @@ func (r *runner) mark(id string, m Mark, out Outcome, detail string) {
 // doubt says of a refusal that it proves nothing.
 func (r *runner) doubt(id, why string) {
 	for i := range r.report.Results {
-		if result := &r.report.Results[i]; result.Probe.ID == id && result.Mark == Held {
+		if result := &r.report.Results[i]; result.Probe.ID == id && proves(result.Mark, result.Outcome) {
 			result.Mark, result.Detail = NotProven, result.Detail+"; but "+why
 		}
 	}
@@ -170,27 +172,4 @@ func (r *runner) suspects() string {
 		names = append(names, s.Probe.ID)
 	}
 	return " Suspects: " + strings.Join(names, ", ")
-}
-
-// conclude looks at the results as a whole: where nothing was accepted, a
-// refusal proves nothing.
-func (r *runner) conclude() {
-	for _, result := range r.report.Results {
-		if result.Outcome == Accepted || result.Outcome == Consumed {
-			return
-		}
-	}
-	sent := false
-	for _, result := range r.report.Results {
-		if result.Outcome == NotSent {
-			continue
-		}
-		sent = true
-		if result.Probe.Expect != MustAccept {
-			r.doubt(result.Probe.ID, "so was every request")
-		}
-	}
-	if len(r.report.Problems) == 0 && sent {
-		r.note("no request was accepted, and the good one was not tried: the refusals prove nothing")
-	}
 }

@@ -29,8 +29,12 @@ func TestCulprit(t *testing.T) {
 			if failed := found(report, probe.Failed); !slices.Contains(failed, culprit) || slices.Contains(failed, "good") {
 				t.Errorf("failed are %v", failed)
 			}
-			if len(report.Problems) != 1 || !strings.Contains(report.Problems[0], culprit+" used the action up") {
+			if len(report.Problems) != 1 || !strings.Contains(report.Problems[0], culprit+" used the action up") ||
+				!strings.Contains(report.Problems[0], "Every other request that is refused may do the same") || !strings.Contains(report.Problems[0], "mend this, then probe again") {
 				t.Errorf("problems are %q", report.Problems)
+			}
+			if fixes := report.Fixes(); len(fixes) < 2 || fixes[0].ID != "limited-use" || !strings.Contains(fixes[0].Text, "Burn it only") {
+				t.Errorf("fixes are %v", fixes)
 			}
 			at := slices.IndexFunc(report.Results, func(r probe.Result) bool { return r.Probe.ID == culprit })
 			for i, r := range report.Results {

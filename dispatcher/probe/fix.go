@@ -31,6 +31,10 @@ func Languages() []string { return []string{"go", "node", "python", "java"} }
 
 var snippets = map[string]map[string]string{"go": goSnippets, "node": nodeSnippets, "python": pythonSnippets, "java": javaSnippets}
 
+// onceWithoutBearer is what the fix "once" is for a service that gets no bearer
+// tokens. No probe names it.
+const onceWithoutBearer = "once-without-bearer"
+
 var fixes = map[string]Fix{
 	"credentials": {
 		Title: "Take the token from one place",
@@ -82,6 +86,11 @@ var fixes = map[string]Fix{
 		Title: "Carry an action out once",
 		Text: "Mark the limited-use token as used and act in one transaction, by an update that changes a row only if it is unused. Keep a hash of the bearer token with it: to the same token again answer 409, " +
 			"and to another one, which is the provider's retry, 200 without acting.",
+	},
+	onceWithoutBearer: {
+		Title: "Carry an action out once",
+		Text: "Mark the limited-use token as used and act in one transaction, by an update that changes a row only if it is unused. " +
+			"Answer 200 without acting to every further request: without bearer tokens the provider's retry cannot be told from a repetition.",
 	},
 	"keys": {
 		Title:  "Fetch the keys, and keep them no longer than they say",

@@ -88,6 +88,16 @@ if n, err := result.RowsAffected(); err == nil && n == 1 {
 	return
 } // Otherwise it is a retry: answer 200 and do nothing.
 `,
+	onceWithoutBearer: `result, err := tx.ExecContext(r.Context(),
+	"UPDATE grants SET used = TRUE WHERE token_hash = $1 AND NOT used", hash[:])
+if err != nil {
+	http.Error(w, "try again", http.StatusInternalServerError)
+	return
+}
+if n, err := result.RowsAffected(); err == nil && n == 1 {
+	// This request was the first: act here, within tx, then commit.
+} // Otherwise it was done before: answer 200 and do nothing.
+`,
 	"keys": `// Once, when the program starts: it fetches the certificates, and caches them
 // as long as they say.
 validator, err := idtoken.NewValidator(ctx)

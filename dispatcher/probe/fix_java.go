@@ -92,6 +92,16 @@ if (use.executeUpdate() == 1) {
 db.commit();
 response.setStatus(200); // Also to a retry, for which nothing is done.
 `,
+	onceWithoutBearer: `db.setAutoCommit(false);
+PreparedStatement use = db.prepareStatement(
+    "UPDATE grants SET used = TRUE WHERE token_hash = ? AND NOT used");
+use.setBytes(1, hash);
+if (use.executeUpdate() == 1) {
+    approveExpense(db, expense[0]); // This request was the first.
+}
+db.commit();
+response.setStatus(200); // Also if it was done before, and nothing is done now.
+`,
 	"keys": `// Once, when the program starts: it fetches the certificates, and caches them
 // as long as they say.
 GoogleIdTokenVerifier verifier = new GoogleIdTokenVerifier.Builder(

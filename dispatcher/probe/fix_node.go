@@ -60,6 +60,13 @@ if (rowCount === 1) {
 }
 res.status(200).end(); // Also to a retry, for which nothing is done.
 `,
+	onceWithoutBearer: `const {rowCount} = await tx.query(
+  'UPDATE grants SET used = TRUE WHERE token_hash = $1 AND NOT used', [hash]);
+if (rowCount === 1) {
+  await approveExpense(tx, expense); // This request was the first. Commit after it.
+}
+res.status(200).end(); // Also if it was done before, and nothing is done now.
+`,
 	"keys": `// Once, when the program starts: it fetches the certificates, and caches them
 // as long as they say.
 const client = new OAuth2Client();

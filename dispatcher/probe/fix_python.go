@@ -63,6 +63,13 @@ with db:  # One transaction.
         abort(409)
 return "", 200  # Also to a retry, for which nothing is done.
 `,
+	onceWithoutBearer: `with db:  # One transaction.
+    cursor = db.execute(
+        "UPDATE grants SET used = TRUE WHERE token_hash = ? AND NOT used", (token_hash,))
+    if cursor.rowcount == 1:
+        approve_expense(db, expense[0])  # This request was the first.
+return "", 200  # Also if it was done before, and nothing is done now.
+`,
 	"keys": `# Once, when the program starts. google-auth fetches the certificates for each token;
 # a session that caches as Cache-Control says saves that (such as CacheControl's).
 google_request = google.auth.transport.requests.Request()

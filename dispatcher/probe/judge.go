@@ -136,7 +136,7 @@ func judgeRepeat(out Outcome, o observation) (Mark, string) {
 	case o.effect == acted:
 		return Failed, answer + ", and the action was carried out again"
 	case out == Accepted:
-		return Noted, answer + ": sound if it was not done again, which cannot be seen without an observer of effects"
+		return Noted, answer + ": sound if it was not done again, which cannot be seen without an observer of effects (--effects)"
 	case out == ServerError:
 		return Noted, answer + ": the service did not refuse the request, it failed at it"
 	case out == Deferred || out == Unanswered:

@@ -24,6 +24,9 @@ const (
 // object, which in base64url begins so.
 var jws = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+=*\.[A-Za-z0-9_-]+=*(\.[A-Za-z0-9_-]*=*)*`)
 
+// notRead is the Answer of an exchange whose answer is taken for lost.
+const notRead = "(sent, not read)"
+
 // redact records an exchange. Nothing of it can be used: bearer tokens lose
 // their signature, limited-use tokens all but their first characters.
 func redact(m message, a dispatcher.Attempt) Exchange {

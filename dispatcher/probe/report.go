@@ -15,6 +15,19 @@ func (r Result) Fix() string {
 	return r.Probe.Fix
 }
 
+// fixIDs are the ids of all that mends a result: what was refused and used the
+// action up all the same shows that too little was verified before.
+func (r Result) fixIDs() []string {
+	var ids []string
+	if r.Outcome == Consumed && r.Probe.Phase == Hostile {
+		ids = append(ids, "limited-use")
+	}
+	if id := r.Fix(); id != "" && !slices.Contains(ids, id) {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
 // Severity is that of the probe for a finding. A remark is of low severity.
 func (r Result) Severity() Severity {
 	if r.Mark == Noted && r.Probe.Severity != Info {
@@ -44,15 +57,26 @@ func (r Report) bySeverity(marks ...Mark) []Result {
 func (r Report) Fixes() []Fix {
 	var list []Fix
 	for _, result := range r.bySeverity(Failed, Warned, Noted) {
-		id := result.Fix()
-		if !result.Finding() && result.Outcome != ServerError || slices.ContainsFunc(list, func(f Fix) bool { return f.ID == id }) {
+		if !result.Finding() && result.Outcome != ServerError {
 			continue
 		}
-		if f, ok := FixOf(id); ok {
-			list = append(list, f)
+		for _, id := range result.fixIDs() {
+			if f, ok := r.fixOf(id); ok && !slices.ContainsFunc(list, func(f Fix) bool { return f.ID == id }) {
+				list = append(list, f)
+			}
 		}
 	}
 	return list
+}
+
+// fixOf is the fix of an id for a service with or without bearer tokens.
+func (r Report) fixOf(id string) (Fix, bool) {
+	if !r.Bearer && id == "once" {
+		f, ok := FixOf(onceWithoutBearer)
+		f.ID = id
+		return f, ok
+	}
+	return FixOf(id)
 }
 
 // Should says in a sentence what a sound service does with a probe.

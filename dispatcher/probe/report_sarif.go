@@ -94,7 +94,7 @@ func WriteSARIF(w io.Writer, r Report) error {
 		if result.Mark == Skipped {
 			continue
 		}
-		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, ruleOf(result.Probe))
+		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, r.ruleOf(result))
 		kind := sarifKinds[result.Mark]
 		if kind == "" {
 			continue
@@ -125,7 +125,11 @@ func WriteSARIF(w io.Writer, r Report) error {
 }
 
 // ruleOf is a probe as a rule.
-func ruleOf(p Probe) sarifRule {
+func (r Report) ruleOf(result Result) sarifRule {
+	p := result.Probe
+	if result.Outcome == ServerError {
+		result.Outcome = "" // What mends that is not what the rule is about.
+	}
 	rule := sarifRule{
 		ID: p.ID, Short: sarifText{p.Title}, Full: sarifText{p.Reason},
 		Configuration: sarifLevel{sarifLevels[p.Severity].level},
@@ -136,8 +140,14 @@ func ruleOf(p Probe) sarifRule {
 	if p.Expect == ShouldRefuse && rule.Configuration.Level == "error" {
 		rule.Configuration.Level = "warning"
 	}
-	if f, ok := FixOf(p.Fix); ok {
-		rule.Help = &sarifText{f.Title + ". " + f.Text}
+	var help []string
+	for _, id := range result.fixIDs() {
+		if f, ok := r.fixOf(id); ok {
+			help = append(help, f.Title+". "+f.Text)
+		}
+	}
+	if len(help) > 0 {
+		rule.Help = &sarifText{strings.Join(help, " ")}
 	}
 	return rule
 }

@@ -98,8 +98,8 @@ func (r Result) write(b *strings.Builder, usual []string) {
 	}
 	b.WriteString(wrapped("  should  ", p.Should()))
 	b.WriteString(wrapped("  source  ", p.Source))
-	if id := r.Fix(); id != "" {
-		b.WriteString(wrapped("  fix     ", id))
+	if ids := r.fixIDs(); len(ids) > 0 {
+		b.WriteString(wrapped("  fix     ", strings.Join(ids, ", ")))
 	}
 }
 
@@ -124,7 +124,10 @@ func (e Exchange) unusual(usual []string) []string {
 
 // got is what came back, for people.
 func (e Exchange) got() string {
-	if e.Status == 0 {
+	switch {
+	case e.Status == 0 && e.Answer == notRead:
+		return notRead
+	case e.Status == 0:
 		return "no answer: " + e.Answer
 	}
 	return strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, e.Answer))

@@ -32,10 +32,13 @@ type runner struct {
 	stranger *action // Another user's.
 	rotated  bool
 	last     last
-	silence  int  // How many requests were not answered in time, in a row.
-	timeouts int  // And in all.
-	same     bool // It was noted that fresh actions are not.
-	report   Report
+	silence  int // How many requests were not answered in time, in a row.
+	timeouts int // And in all.
+
+	throttled, throttledFrom int // How many answers were 429, and which request got the first.
+
+	same   bool // It was noted that fresh actions are not.
+	report Report
 }
 
 // Run tries an action. The error says that nothing could be tried: an option
@@ -84,6 +87,9 @@ func newRunner(ctx context.Context, t Target, o Options) (*runner, error) {
 	case r.first.Bearer && !strings.HasPrefix(r.first.Audience, "https://"):
 		return nil, fmt.Errorf("probe: the audience %s is not the sender's domain as URL, such as https://shop.example", quoted(r.first.Audience))
 	}
+	if !r.first.Bearer {
+		r.withoutBearer()
+	}
 	if err := r.findKeys(); err != nil {
 		return nil, err
 	}
@@ -95,6 +101,16 @@ func newRunner(ctx context.Context, t Target, o Options) (*runner, error) {
 		r.note("the URL has no limited-use token, so that whoever can guess it can request it, and a replay cannot be told from a click (gmail-actions.md 5)")
 	}
 	return r, r.steady(ctx)
+}
+
+// withoutBearer has replays judged by what they do alone: without bearer tokens
+// they are, octet for octet, the provider's retries.
+func (r *runner) withoutBearer() {
+	for i := range r.probes {
+		if r.probes[i].Change.Plan == Replay {
+			r.probes[i].Expect = AtMostOnce
+		}
+	}
 }
 
 // steady asks for the effects twice, when nothing has been sent.

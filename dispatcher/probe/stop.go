@@ -63,8 +63,13 @@ func (r *runner) reached(ctx context.Context, p Probe, a dispatcher.Attempt, sho
 	return gone{why, before.probe.ID}
 }
 
-// heard counts the requests that are not answered in time.
+// heard counts the requests that are not answered in time, or with 429.
 func (r *runner) heard(a dispatcher.Attempt) error {
+	if a.Status == 429 {
+		if r.throttled++; r.throttled == 1 {
+			r.throttledFrom = r.sent
+		}
+	}
 	if a.Reason != dispatcher.ReasonTimeout {
 		r.silence = 0
 		return nil
