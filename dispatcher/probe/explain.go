@@ -16,7 +16,7 @@ func (r *runner) explain(ctx context.Context, result *Result) error {
 	switch {
 	case r.spent != "":
 		// What was accepted shows as well that not everything is refused.
-		result.Mark, result.Detail = NotProven, result.Detail+"; but "+r.spent
+		result.Mark, result.Detail = NotProven, result.Detail+butSince+r.spent
 		return nil
 	case result.Outcome == Answered:
 		r.problem("%s: %s", nothing, result.Detail)
@@ -140,7 +140,7 @@ func (r *runner) mark(id string, m Mark, out Outcome, detail string) {
 func (r *runner) doubt(id, why string) {
 	for i := range r.report.Results {
 		if result := &r.report.Results[i]; result.Probe.ID == id && proves(result.Mark, result.Outcome) {
-			result.Mark, result.Detail = NotProven, result.Detail+"; but "+why
+			result.Mark, result.Detail = NotProven, result.Detail+butSince+why
 		}
 	}
 }

@@ -46,6 +46,9 @@ func outcome(a dispatcher.Attempt, e effect) Outcome {
 	return ServerError
 }
 
+// butSince stands between an answer and the reason for which it proves nothing.
+const butSince = "; but "
+
 // judge says what came of a probe that one request decides.
 func judge(p Probe, o observation) (Mark, Outcome, string) {
 	out := outcome(o.attempt, o.effect)
@@ -58,10 +61,10 @@ func judge(p Probe, o observation) (Mark, Outcome, string) {
 	}
 	switch {
 	case proves(mark, out):
-		return NotProven, out, detail + "; but " + o.spent
+		return NotProven, out, detail + butSince + o.spent
 	case out == Accepted && o.effect == unseen && p.Expect != Either:
 		// There are services that say "done already" before they look further.
-		return NotProven, out, detail + "; but " + o.spent + ": this may be the answer to that"
+		return NotProven, out, detail + butSince + o.spent + ": this may be the answer to that"
 	}
 	return mark, out, detail
 }

@@ -11,6 +11,7 @@ type junitSuite struct {
 	Name     string      `xml:"name,attr"`
 	Tests    int         `xml:"tests,attr"`
 	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
 	Skipped  int         `xml:"skipped,attr"`
 	Cases    []junitCase `xml:"testcase"`
 }
@@ -19,6 +20,7 @@ type junitCase struct {
 	Name    string        `xml:"name,attr"`
 	Class   string        `xml:"classname,attr"`
 	Failure *junitMessage `xml:"failure,omitempty"`
+	Error   *junitMessage `xml:"error,omitempty"`
 	Skipped *junitMessage `xml:"skipped,omitempty"`
 	Out     string        `xml:"system-out,omitempty"`
 }
@@ -30,7 +32,9 @@ type junitMessage struct {
 
 // WriteJUnit writes a report as JUnit XML: a suite for each phase, a case for
 // each probe, and one for the run as a whole. A case fails if the report does
-// for it; what is only to be said is its output.
+// for it. What could not be judged is an error if it must be refused, and else
+// counts as skipped, as does what proves nothing. What is only to be said is
+// output.
 func WriteJUnit(w io.Writer, r Report) error {
 	suites := struct {
 		XMLName xml.Name     `xml:"testsuites"`
@@ -69,6 +73,9 @@ func (s *junitSuite) add(c junitCase) {
 	if c.Failure != nil {
 		s.Failures++
 	}
+	if c.Error != nil {
+		s.Errors++
+	}
 	if c.Skipped != nil {
 		s.Skipped++
 	}
@@ -84,10 +91,17 @@ func junitResult(r Result, usual []string) junitCase {
 		c.Failure = &junitMessage{Message: r.Detail, Text: strings.TrimPrefix(text.String(), "\n")}
 	case Skipped:
 		c.Skipped = &junitMessage{Message: r.Detail}
+	case Undetermined, NotProven:
+		message := &junitMessage{Message: string(r.Mark) + ": " + r.Detail}
+		if r.Mark == Undetermined && r.Probe.Expect == MustRefuse {
+			c.Error = message
+		} else {
+			c.Skipped = message
+		}
 	case Warned:
 		r.write(&text, usual)
 		c.Out = string(r.Mark) + ": " + r.Detail + text.String()
-	case Undetermined, NotProven, Noted:
+	case Noted:
 		c.Out = string(r.Mark) + ": " + r.Detail
 	case Held:
 	}

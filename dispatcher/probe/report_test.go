@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -96,6 +97,67 @@ func TestReportsAreWellFormed(t *testing.T) {
 		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNotJudgedInReports holds that what proves nothing does not look like what
+// held: in JUnit it is no case that passed, and the text has it by its reason.
+func TestNotJudgedInReports(t *testing.T) {
+	t.Parallel()
+	p := func(id string, e probe.Expect) probe.Probe {
+		return probe.Probe{ID: id, Expect: e, Phase: probe.Hostile, Severity: probe.High}
+	}
+	report := probe.Report{Method: "POST", Service: "https://shop.example/", Problems: []string{"1 of 4"}, Results: []probe.Result{
+		{Probe: p("a", probe.MustRefuse), Mark: probe.Failed, Outcome: probe.Accepted, Detail: "answered 200" + strings.Repeat(" word", 40)},
+		{Probe: p("b", probe.MustRefuse), Mark: probe.NotProven, Outcome: probe.Refused, Detail: "answered 401; but a had been accepted before"},
+		{Probe: p("c", probe.MustRefuse), Mark: probe.NotProven, Outcome: probe.Refused, Detail: "answered 400; but a had been accepted before"},
+		{Probe: p("d", probe.MustRefuse), Mark: probe.Undetermined, Outcome: probe.Unanswered, Detail: "no answer"},
+		{Probe: p("e", probe.ShouldRefuse), Mark: probe.Undetermined, Outcome: probe.Unanswered, Detail: "no answer"},
+	}}
+	var text, junit bytes.Buffer
+	if err := errors.Join(probe.WriteText(&text, report), probe.WriteJUnit(&junit, report)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"FAILED: the service is not sound\n5 probes: 1 failed,", "\nnot-proven: a had been accepted before\n  b c\n", "\nundetermined: no answer\n  d e\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the text does not have %q:\n%s", want, text.String())
+		}
+	}
+	if n := strings.Count(text.String(), "failed  high      a "); n != 1 {
+		t.Errorf("the finding has %d lines:\n%s", n, text.String())
+	}
+	for _, want := range []string{
+		`tests="5" failures="1" errors="1" skipped="3"`, `<error message="undetermined: no answer">`, `<skipped message="undetermined: no answer">`,
+		`<skipped message="not-proven: answered 401; but a had been accepted before">`,
+	} {
+		if !strings.Contains(junit.String(), want) {
+			t.Errorf("JUnit does not have %q:\n%s", want, junit.String())
+		}
+	}
+}
+
+// TestVerdict holds what the first line says.
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	p := probe.Probe{ID: "a", Phase: probe.Hostile}
+	for want, report := range map[string]probe.Report{
+		"PASSED\n":                                   {Results: []probe.Result{{Probe: p, Mark: probe.Held}}},
+		"PASSED, with warnings\n":                    {Results: []probe.Result{{Probe: p, Mark: probe.Warned}}},
+		"PASSED, but nothing was proven\n":           {Results: []probe.Result{{Probe: p, Mark: probe.NotProven}}, Notes: []string{"the refusals prove nothing"}},
+		"FAILED: the good request is not accepted\n": {Results: []probe.Result{{Probe: probe.Probe{ID: "good", Phase: probe.Good}, Mark: probe.Failed}}},
+		"FAILED: the service could not be judged\n":  {Problems: []string{"x"}},
+	} {
+		var text bytes.Buffer
+		if err := probe.WriteText(&text, report); err != nil || !strings.HasPrefix(text.String(), want) {
+			t.Errorf("%v; begins with\n%s, want %s", err, text.String(), want)
+		}
+		for _, note := range report.Notes {
+			if !strings.Contains(text.String(), "\nnote: "+note+"\n") {
+				t.Errorf("the note is missing:\n%s", text.String())
+			}
 		}
 	}
 }

@@ -14,18 +14,13 @@ const columns = 100
 // languages are the languages of the examples for people.
 var languages = map[string]string{"go": "Go", "node": "Node", "python": "Python", "java": "Java"}
 
-// WriteText writes a report for people: a table of what speaks against the
-// service, the worst first; each of these with what was sent, what came back
-// and what should have; how to mend it; and a line of numbers.
+// WriteText writes a report for people: whether the service is sound, and the
+// numbers; what is to be said of the run; a line for each finding, the worst
+// first; all else by reason. Below are the findings with what was sent, what
+// came back and what should have, and how to mend them.
 func WriteText(w io.Writer, r Report) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", r.Method, r.Service)
-	if r.Bearer {
-		fmt.Fprintf(&b, "  bearer tokens for %s\n", r.Audience)
-	} else {
-		b.WriteString("  no bearer tokens: the sender asked for none\n")
-	}
-	fmt.Fprintf(&b, "  limited-use token: %s\n", r.LimitedUse)
+	r.writeTop(&b)
 	for _, p := range r.Problems {
 		b.WriteString("\n" + wrapped("problem: ", p))
 	}
@@ -33,6 +28,7 @@ func WriteText(w io.Writer, r Report) error {
 		b.WriteString("\n" + wrapped("note: ", n))
 	}
 	r.writeTable(&b)
+	r.writeRest(&b)
 	usual := r.usual()
 	for _, result := range r.bySeverity(Failed, Warned) {
 		result.write(&b, usual)
@@ -40,29 +36,59 @@ func WriteText(w io.Writer, r Report) error {
 	for _, f := range r.Fixes() {
 		f.write(&b)
 	}
-	r.writeRest(&b)
-	fmt.Fprintf(&b, "\n%d probes:", len(r.Results))
-	for i, m := range Marks() {
-		if i > 0 {
-			b.WriteString(",")
-		}
-		fmt.Fprintf(&b, " %d %s", r.Count(m), m)
-	}
-	b.WriteString("\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// writeTable writes a line for all that was not simply as expected.
-func (r Report) writeTable(b *strings.Builder) {
-	list := r.bySeverity(Failed, Warned, Undetermined, NotProven, Noted)
-	if len(list) == 0 {
-		return
+// writeTop writes the verdict, the numbers, and what was tried.
+func (r Report) writeTop(b *strings.Builder) {
+	fmt.Fprintf(b, "%s\n%d probes:", r.verdict(), len(r.Results))
+	for i, m := range Marks() {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(b, " %d %s", r.Count(m), m)
 	}
-	b.WriteString("\n")
+	fmt.Fprintf(b, "\n\n%s %s\n", r.Method, r.Service)
+	if r.Bearer {
+		fmt.Fprintf(b, "  bearer tokens for %s\n", r.Audience)
+	} else {
+		b.WriteString("  no bearer tokens: the sender asked for none\n")
+	}
+	fmt.Fprintf(b, "  limited-use token: %s\n", r.LimitedUse)
+}
+
+// verdict is the report in a line.
+func (r Report) verdict() string {
+	proven := slices.ContainsFunc(r.Results, func(result Result) bool { return result.Mark == Held && result.Probe.Phase != Good })
+	unsound := slices.ContainsFunc(r.Results, func(result Result) bool { return result.Mark == Failed && result.Probe.Phase != Good })
+	switch {
+	case unsound:
+		return "FAILED: the service is not sound"
+	case r.Count(Failed) > 0:
+		return "FAILED: the good request is not accepted"
+	case r.Failed():
+		return "FAILED: the service could not be judged"
+	case r.Count(Warned) > 0:
+		return "PASSED, with warnings"
+	case !proven:
+		return "PASSED, but nothing was proven"
+	}
+	return "PASSED"
+}
+
+// writeTable writes a line for each finding; the whole of it is below.
+func (r Report) writeTable(b *strings.Builder) {
+	list := r.bySeverity(Failed, Warned)
+	if len(list) > 0 {
+		b.WriteString("\n")
+	}
 	for _, result := range list {
-		p := result.Probe
-		b.WriteString(wrapped(fmt.Sprintf("%-12s  %-8s  %-27s  ", result.Mark, result.Severity(), p.ID), result.Detail))
+		line := []rune(fmt.Sprintf("%-6s  %-8s  %-27s  %s", result.Mark, result.Severity(), result.Probe.ID, result.Detail))
+		if len(line) > columns {
+			line = append(line[:columns-1], '…')
+		}
+		b.WriteString(strings.TrimRight(string(line), " ") + "\n")
 	}
 }
 
@@ -95,6 +121,9 @@ func (r Result) write(b *strings.Builder, usual []string) {
 			b.WriteString(wrapped("  then    ", e.Then))
 		}
 		b.WriteString(wrapped("  got     ", e.got()))
+	}
+	if last := len(r.Exchanges) - 1; last < 0 || r.Detail != fmt.Sprintf("answered %d", r.Exchanges[last].Status) {
+		b.WriteString(wrapped("  found   ", r.Detail))
 	}
 	b.WriteString(wrapped("  should  ", p.Should()))
 	b.WriteString(wrapped("  source  ", p.Source))
@@ -148,27 +177,33 @@ func (f Fix) write(b *strings.Builder) {
 	}
 }
 
-// writeRest names what was skipped, by reason, and what held, by group.
+// writeRest names what is no finding by its mark and reason, and counts what
+// held by group.
 func (r Report) writeRest(b *strings.Builder) {
-	var reasons, groups []string
-	byReason, held := make(map[string][]string), make(map[string]int)
-	for _, result := range r.Results {
-		switch result.Mark {
-		case Skipped:
-			if byReason[result.Detail] == nil {
-				reasons = append(reasons, result.Detail)
+	for _, m := range []Mark{Undetermined, NotProven, Noted, Skipped} {
+		var reasons []string
+		byReason := make(map[string][]string)
+		for _, result := range r.bySeverity(m) {
+			why := result.reason()
+			if byReason[why] == nil {
+				reasons = append(reasons, why)
 			}
-			byReason[result.Detail] = append(byReason[result.Detail], result.Probe.ID)
-		case Held:
-			if !slices.Contains(groups, result.Probe.Group) {
-				groups = append(groups, result.Probe.Group)
-			}
-			held[result.Probe.Group]++
+			byReason[why] = append(byReason[why], result.Probe.ID)
+		}
+		for _, why := range reasons {
+			b.WriteString("\n" + wrapped(string(m)+": ", why))
+			b.WriteString(wrapped("  ", strings.Join(byReason[why], " ")))
 		}
 	}
-	for _, why := range reasons {
-		b.WriteString("\n" + wrapped("skipped: ", why))
-		b.WriteString(wrapped("  ", strings.Join(byReason[why], " ")))
+	var groups []string
+	held := make(map[string]int)
+	for _, result := range r.Results {
+		if result.Mark != Held {
+			continue
+		}
+		if held[result.Probe.Group]++; held[result.Probe.Group] == 1 {
+			groups = append(groups, result.Probe.Group)
+		}
 	}
 	for i, g := range groups {
 		groups[i] = fmt.Sprintf("%s %d", g, held[g])
@@ -176,6 +211,15 @@ func (r Report) writeRest(b *strings.Builder) {
 	if len(groups) > 0 {
 		b.WriteString("\n" + wrapped("held: ", strings.Join(groups, ", ")))
 	}
+}
+
+// reason is what a result has in common with others: of what is not proven, why
+// that is.
+func (r Result) reason() string {
+	if at := strings.LastIndex(r.Detail, butSince); r.Mark == NotProven && at >= 0 {
+		return r.Detail[at+len(butSince):]
+	}
+	return r.Detail
 }
 
 // wrapped writes a text behind a first word, in lines that are not too long;
