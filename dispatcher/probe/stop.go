@@ -50,6 +50,9 @@ func (r *runner) reached(ctx context.Context, p Probe, a dispatcher.Attempt, sho
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if a.Reason == dispatcher.ReasonCancelled {
+		return errors.New("probe: the provider was stopped")
+	}
 	never := r.sent == 1 && a.Status == 0 && a.TLSVersion == "" // Not even TLS came about.
 	withheld := a.Outcome == dispatcher.OutcomeWithheld
 	if !withheld && !unreachable(a.Reason) && !never {

@@ -67,6 +67,44 @@ func TestInterrupted(t *testing.T) {
 				}
 			}, "the service was gone after token-empty: ", "the service was gone", "token-empty",
 		},
+		"gone at the good request": {
+			func(s *service, o *probe.Options, _ context.CancelFunc) {
+				exchange := o.Exchange
+				o.Only = []string{"token-missing", "repeat"}
+				o.Exchange = func(ctx context.Context, r dispatcher.Raw) dispatcher.Attempt {
+					a := exchange(ctx, r)
+					if strings.HasSuffix(r.ID, "-good") {
+						s.Listener.Close()
+					}
+					return a
+				}
+			}, "the service was gone after good: ", "the service was gone", "good",
+		},
+		"gone between two requests of a probe": {
+			func(s *service, o *probe.Options, _ context.CancelFunc) {
+				exchange := o.Exchange
+				o.Only = []string{"retry-after-lost-answer", "keys"}
+				o.Rotate = func(context.Context) error { return errors.New("never") }
+				o.Exchange = func(ctx context.Context, r dispatcher.Raw) dispatcher.Attempt {
+					a := exchange(ctx, r)
+					if r.Then != "" {
+						s.Listener.Close()
+					}
+					return a
+				}
+			}, "the service was gone after retry-after-lost-answer: ", "the service was gone", "retry-after-lost-answer",
+		},
+		"provider stopped": {
+			func(_ *service, o *probe.Options, _ context.CancelFunc) {
+				sent, exchange := 0, o.Exchange
+				o.Exchange = func(ctx context.Context, r dispatcher.Raw) dispatcher.Attempt {
+					if sent++; sent > 4 {
+						return dispatcher.Attempt{Reason: dispatcher.ReasonCancelled, Error: "stopped"}
+					}
+					return exchange(ctx, r)
+				}
+			}, "the run had to end: the provider was stopped", "the run had to end before", "",
+		},
 		"silent": {
 			func(_ *service, o *probe.Options, _ context.CancelFunc) {
 				o.Effects = nil
@@ -103,7 +141,7 @@ func TestInterrupted(t *testing.T) {
 			if err != nil || !report.Failed() || len(report.Problems) == 0 || !strings.Contains(report.Problems[0], c.problem) {
 				t.Fatalf("ends with %v, problems %q", err, report.Problems)
 			}
-			if n := len(probe.Catalogue()); len(report.Results) != n || told != n {
+			if n := len(probe.Catalogue()); len(o.Only) == 0 && len(report.Results) != n || told != len(report.Results) {
 				t.Errorf("%d results, %d told of", len(report.Results), told)
 			}
 			if last := report.Results[len(report.Results)-1]; last.Mark != probe.Skipped || last.Detail != c.skipped {
