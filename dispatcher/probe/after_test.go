@@ -39,7 +39,7 @@ func TestOtherAnswers(t *testing.T) {
 		"patience":       {http.StatusTooManyRequests, http.StatusOK, probe.Undetermined, "no judgement", probe.Held},
 		"forbidden":      {http.StatusForbidden, http.StatusOK, probe.Held, "answered 403; 401 is documented", probe.Held},
 		"unavailable":    {http.StatusServiceUnavailable, http.StatusOK, probe.Noted, "it failed at it", probe.Held},
-		"good elsewhere": {http.StatusUnauthorized, http.StatusFound, probe.NotProven, "so was every request", probe.Failed},
+		"good elsewhere": {http.StatusUnauthorized, http.StatusFound, probe.NotProven, "but no request was accepted", probe.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

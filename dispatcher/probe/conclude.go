@@ -51,7 +51,7 @@ func (r *runner) allRefused() {
 		}
 		sent = true
 		if result.Probe.Expect != MustAccept {
-			r.doubt(result.Probe.ID, "so was every request")
+			r.doubt(result.Probe.ID, "no request was accepted")
 		}
 	}
 	if len(r.report.Problems) == 0 && sent {

@@ -16,7 +16,7 @@ func (r *runner) explain(ctx context.Context, result *Result) error {
 	switch {
 	case r.spent != "":
 		// What was accepted shows as well that not everything is refused.
-		result.Mark, result.Detail = NotProven, result.Detail+butSince+r.spent
+		result.Mark, result.Detail = NotProven, result.Detail+butSince+r.spent+maybeSpent
 		return nil
 	case result.Outcome == Answered:
 		r.problem("%s: %s", nothing, result.Detail)

@@ -49,6 +49,9 @@ func outcome(a dispatcher.Attempt, e effect) Outcome {
 // butSince stands between an answer and the reason for which it proves nothing.
 const butSince = "; but "
 
+// maybeSpent follows a reason for which the action counts as used up.
+const maybeSpent = ", and the action may have been used up"
+
 // judge says what came of a probe that one request decides.
 func judge(p Probe, o observation) (Mark, Outcome, string) {
 	out := outcome(o.attempt, o.effect)
@@ -61,10 +64,10 @@ func judge(p Probe, o observation) (Mark, Outcome, string) {
 	}
 	switch {
 	case proves(mark, out):
-		return NotProven, out, detail + butSince + o.spent
+		return NotProven, out, detail + butSince + o.spent + maybeSpent
 	case out == Accepted && o.effect == unseen && p.Expect != Either:
 		// There are services that say "done already" before they look further.
-		return NotProven, out, detail + butSince + o.spent + ": this may be the answer to that"
+		return NotProven, out, detail + butSince + o.spent + ", and this may be the answer to that"
 	}
 	return mark, out, detail
 }

@@ -48,7 +48,7 @@ func TestJudge(t *testing.T) {
 		{large, observation{attempt: silent}, Held, Unanswered, "as may be done to a request of this size"},
 		{must, observation{attempt: status(401), fetched: 1}, Failed, Refused, "the service fetched a key"},
 		{must, observation{attempt: status(401), spent: "x was accepted"}, NotProven, Refused, "but x was accepted"},
-		{must, observation{attempt: status(200), spent: "x was accepted"}, NotProven, Accepted, "but x was accepted: this may be the answer to that"},
+		{must, observation{attempt: status(200), spent: "x was accepted"}, NotProven, Accepted, "but x was accepted, and this may be the answer to that"},
 		{must, observation{attempt: status(200), effect: acted, spent: "x was accepted"}, Failed, Accepted, "answered 200"},
 		{should, observation{attempt: status(200)}, Warned, Accepted, "answered 200"},
 		{should, observation{attempt: status(400), effect: acted}, Warned, Consumed, "and yet the action was carried out"},

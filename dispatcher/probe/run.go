@@ -217,7 +217,7 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 			r.accepted = m
 		}
 		if r.spent == "" {
-			r.spent = p.ID + " had been accepted before, and the action may have been used up"
+			r.spent = p.ID + " had been accepted before"
 		}
 	case out == Unanswered && seen == unseen && r.o.Fresh != nil:
 		r.spent = p.ID + " had not been answered"
