@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,12 +100,12 @@ func TestProbeMistakes(t *testing.T) {
 	t.Parallel()
 	s := startProbed(t)
 	for want, args := range map[string][]string{
-		"there is no message with an in-app action": nil,
-		`there is no message "m77"`:                 {"m77"},
-		"--url needs --domain":                      {"--url=https://shop.example/"},
-		"--domain, --method and --no-bearer go with --url":                  {"--domain=shop.example"},
-		"name one":                                  {"m1", "--url=https://shop.example/", "--domain=shop.example"},
-		`did you mean "token-missing"`:              {"--url=https://shop.example/", "--domain=shop.example", "--only=token-misssing"},
+		"there is no message with an in-app action":        nil,
+		`there is no message "m77"`:                        {"m77"},
+		"--url needs --domain":                             {"--url=https://shop.example/"},
+		"--domain, --method and --no-bearer go with --url": {"--domain=shop.example"},
+		"name one":                     {"m1", "--url=https://shop.example/", "--domain=shop.example"},
+		`did you mean "token-missing"`: {"--url=https://shop.example/", "--domain=shop.example", "--only=token-misssing"},
 		"production.example, port 443, is neither routed nor loopback nor a": {"--url=https://production.example/", "--domain=shop.example"},
 	} {
 		if code, out, errs := probeCommandLine(t, s, args...); code != exitUsage || !strings.Contains(errs, want) || out != "" {
@@ -163,5 +165,54 @@ func TestProbeEvents(t *testing.T) {
 	}
 	if _, err := f.call(t.Context(), "POST", "/api/v1/probes/p99/answers", `{"n": 1}`); err == nil {
 		t.Error("an answer to no probe was taken")
+	}
+}
+
+// TestProbeStopped has a probe stopped while it waits for its client, who gets a
+// report all the same. What is answered twice, or too late, is refused.
+func TestProbeStopped(t *testing.T) {
+	t.Parallel()
+	s := startProbed(t)
+	f := apiFlag{API: s.API}
+	body := `{"url": "https://shop.example/approve?token=a1b2c3d4e5f6a7b8", "domain": "shop.example", "asks": ["effects"], "form": "text"}`
+	answer, err := f.send(t.Context(), http.DefaultClient, "POST", "/api/v1/probes", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	post := func(path, body string) error {
+		_, err := f.call(t.Context(), "POST", "/api/v1/probes/"+path, body)
+		return err
+	}
+	id, last := "", console.ProbeEvent{}
+	for d := json.NewDecoder(answer.Body); last.Event != "report"; {
+		last = console.ProbeEvent{}
+		if err := d.Decode(&last); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case last.Event == "error":
+			t.Fatal(last.Error)
+		case last.Event == "started":
+			id = last.ID
+		case last.Event == "ask" && last.N == 5:
+			if err := post(id+"/stop", ""); err != nil {
+				t.Fatal(err)
+			}
+		case last.Event == "ask":
+			ok := fmt.Sprintf(`{"n": %d, "text": "0"}`, last.N)
+			if err := post(id+"/answers", ok); err != nil {
+				t.Fatal(err)
+			}
+			if err := post(id+"/answers", ok); err == nil {
+				t.Errorf("answer %d was taken twice", last.N)
+			}
+		}
+	}
+	if !last.Failed || !strings.Contains(last.Report, "stopped before the end: whoever asked for the probe stopped it") {
+		t.Errorf("the report is %s", last.Report)
+	}
+	if err := post(id+"/stop", ""); err == nil {
+		t.Error("a probe that has ended was stopped")
 	}
 }

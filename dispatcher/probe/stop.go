@@ -120,7 +120,7 @@ func (r *runner) stop(ctx context.Context, err error) (Report, error) {
 	switch {
 	case ctx.Err() != nil:
 		why = "stopped before the end"
-		r.problem("%s: %s", why, ctx.Err())
+		r.problem("%s: %s", why, context.Cause(ctx))
 	case errors.As(err, &lost):
 		why = "the service was gone"
 		r.problem("%s", lost)

@@ -99,7 +99,7 @@ type runningProbe struct {
 	asked   int
 	waits   bool // For an answer to what was asked last.
 	answers chan ProbeAnswer
-	stop    context.CancelFunc
+	stop    func()
 }
 
 func (ps *probes) begin(p *runningProbe) (string, bool) {
@@ -192,9 +192,9 @@ func (a api) probe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	run := &runningProbe{out: json.NewEncoder(w), flush: http.NewResponseController(w).Flush, answers: make(chan ProbeAnswer, 1)}
-	ctx, stop := context.WithCancel(r.Context())
-	defer stop()
-	run.stop = stop
+	ctx, stop := context.WithCancelCause(r.Context())
+	defer stop(nil)
+	run.stop = func() { stop(errors.New("whoever asked for the probe stopped it")) }
 	run.out.SetEscapeHTML(false)
 	id, ok := a.probes.begin(run)
 	if !ok {
