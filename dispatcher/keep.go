@@ -59,8 +59,9 @@ func (k *keeper) rest(l *link) {
 	if k.remove(l) {
 		l.close()
 	}
-	// For whoever has taken it: it was interrupted, and by nothing else.
-	l.rested <- timedOut(err)
+	// For whoever has taken it: it was interrupted, and by nothing else, nor has a
+	// part of something come.
+	l.rested <- timedOut(err) && l.records.whole()
 }
 
 // remove takes a link out; false if somebody else has done so.
@@ -94,7 +95,7 @@ func (k *keeper) take(key linkKey) *link {
 		k.remove(l)
 		k.mu.Unlock()
 		_ = l.conn.SetReadDeadline(time.Unix(1, 0))
-		if <-l.rested && l.conn.SetReadDeadline(time.Time{}) == nil && quiet(l.conn.NetConn()) {
+		if <-l.rested && l.conn.SetReadDeadline(time.Time{}) == nil && quiet(l.records.Conn) {
 			l.reused = true
 			return l
 		}

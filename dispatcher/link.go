@@ -22,11 +22,12 @@ type opening struct {
 
 // link is a connection to a service on which TLS has been agreed.
 type link struct {
-	conn   *tls.Conn
-	reader *bufio.Reader // Of conn.
-	key    linkKey
-	reused bool
-	rested chan bool // Of one that is kept: whether it can still be used.
+	conn    *tls.Conn
+	records *records      // What conn reads.
+	reader  *bufio.Reader // Of conn.
+	key     linkKey
+	reused  bool
+	rested  chan bool // Of one that is kept: whether it can still be used.
 }
 
 // close ends the connection without a word of TLS: for that a service that reads
@@ -131,15 +132,16 @@ func dial(ctx context.Context, list []netip.AddrPort, o opening, p *progress, a 
 	return nil, netip.AddrPort{}, errors.New("no address") // Guard.addresses returns some, or an error.
 }
 
-// secure agrees on TLS on a connection, or closes it. The certificate must be that of the URL's host,
-// wherever the request is routed.
+// secure agrees on TLS on a connection, or closes it. The certificate must be that
+// of the URL's host, wherever the request is routed.
 func (d *Dispatcher) secure(ctx context.Context, conn net.Conn, x *exchange, p *progress, a *Attempt) (*link, error) {
 	p.stage = stageHandshake
 	protocols := []string{"http/1.1"}
 	if x.open.http2 {
 		protocols = []string{alpnHTTP2, "http/1.1"}
 	}
-	secured := tls.Client(conn, &tls.Config{
+	framed := &records{Conn: conn}
+	secured := tls.Client(framed, &tls.Config{
 		ServerName: x.target.host,
 		RootCAs:    d.opts.RootCAs,
 		MinVersion: tls.VersionTLS12,
@@ -155,7 +157,7 @@ func (d *Dispatcher) secure(ctx context.Context, conn net.Conn, x *exchange, p *
 		return nil, err
 	}
 	a.TLSVersion = tls.VersionName(secured.ConnectionState().Version)
-	return &link{conn: secured, reader: bufio.NewReaderSize(secured, maxHead)}, nil
+	return &link{conn: secured, records: framed, reader: bufio.NewReaderSize(secured, maxHead)}, nil
 }
 
 // pipeBuffer is larger than what a TLS server writes at once in a handshake.
