@@ -127,6 +127,11 @@ type Attempt struct {
 	bodyErr error // Why the body broke off.
 }
 
+// forget takes what was read of an answer out of the record.
+func (a *Attempt) forget() {
+	a.Status, a.Proto, a.Header, a.Body, a.BodyTruncated, a.bodyErr = 0, "", nil, nil, false, nil
+}
+
 // Tried is an address to which no connection could be made.
 type Tried struct {
 	Addr  string

@@ -68,9 +68,11 @@ func (d *Dispatcher) run(ctx context.Context, x *exchange, a *Attempt) error {
 		l.close()
 	}
 	if err != nil && l.reused && len(a.Sent) == 0 && ctx.Err() == nil {
-		// It was given up by the service before anything was sent. There may be
-		// others that are kept, but they are as old.
+		// It was given up by the service before anything was sent, or what came
+		// answers another request. There may be others that are kept, but they are
+		// as old.
 		x.open.fresh = true
+		a.forget()
 		return d.run(ctx, x, a)
 	}
 	return err
@@ -85,8 +87,22 @@ func (d *Dispatcher) talk(ctx context.Context, l *link, x *exchange, p *progress
 	if more, err = d.converse(l, x.raw, x.method, ThenRead, p, a); err != nil {
 		return false, p.trouble(ctx, err)
 	}
-	remark := p.brokenOff(ctx, a)
+	if err := p.premature(a); err != nil {
+		return false, err
+	}
+	remark := p.remark(ctx, a)
 	return more && x.open.keep && remark == nil, remark
+}
+
+// premature is the fault of an answer before anything of the request was sent:
+// what a service says then is about another request, or about none. That it is
+// out of order is believed, and only remarked.
+func (p *progress) premature(a *Attempt) error {
+	if p.sent > 0 || a.Status >= 400 {
+		return nil
+	}
+	a.forget()
+	return &fault{ReasonBadResponse, fmt.Errorf("%s answered before anything of the request had been sent", p.place())}
 }
 
 // converse sends a request and reads the answer meanwhile: a server may answer a

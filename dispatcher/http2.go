@@ -38,7 +38,8 @@ type stream struct {
 	p      *progress
 	a      *Attempt
 	out    bytes.Buffer // Frames to be written.
-	wrote  <-chan error // Of those that are being written; nil if none are.
+	wrote  <-chan wrote // Of those that are being written; nil if none are.
+	taken  int          // Octets of frames that were written.
 	framer *http2.Framer
 	limit  int // Of the body.
 
@@ -53,6 +54,12 @@ type stream struct {
 	begun       bool // The peer's first frame has come.
 	goAway      *http2.GoAwayFrame
 	done        bool
+}
+
+// wrote is how writing ended.
+type wrote struct {
+	octets int
+	err    error
 }
 
 // talkHTTP2 sends a message on a connection and reads the answer, with r.
@@ -70,8 +77,12 @@ func (d *Dispatcher) talkHTTP2(ctx context.Context, conn net.Conn, r *bufio.Read
 		err = s.next()
 	}
 	_ = conn.SetWriteDeadline(time.Unix(1, 0)) // Nobody waits for the rest to be read.
-	if wroteErr := s.flushed(); wroteErr != nil && p.stage == stageWait && s.control == 0 {
-		p.stage, p.sent, a.Sent = stageSend, 0, nil // Nothing has come, nor been taken.
+	wroteErr := s.flushed()
+	if s.taken == 0 || wroteErr != nil && p.stage == stageWait && s.control == 0 {
+		p.sent, a.Sent = 0, nil // Nothing was taken, or not all of it, and nothing has come.
+		if p.stage == stageWait {
+			p.stage = stageSend
+		}
 	}
 	switch {
 	case err != nil && s.a.Status != 0:
@@ -81,7 +92,10 @@ func (d *Dispatcher) talkHTTP2(ctx context.Context, conn net.Conn, r *bufio.Read
 	case err != nil:
 		return p.trouble(ctx, err)
 	}
-	return p.brokenOff(ctx, a)
+	if err := p.premature(a); err != nil {
+		return err
+	}
+	return p.remark(ctx, a)
 }
 
 // request writes the request, and as much of its body as may be sent unasked.
@@ -109,6 +123,7 @@ func (s *stream) request(x *exchange) error {
 		}
 	}
 	s.head += "\r\n"
+	s.p.whole = len(s.head) + len(s.body)
 
 	s.out.WriteString(http2.ClientPreface)
 	window := uint32(min(s.limit+1, math.MaxInt32)) // What is read of a body; the peer cannot send more.
@@ -146,11 +161,11 @@ func (s *stream) flush() error {
 	}
 	frames := bytes.Clone(s.out.Bytes())
 	s.out.Reset()
-	wrote := make(chan error, 1)
-	s.wrote = wrote
+	done := make(chan wrote, 1)
+	s.wrote = done
 	go func() {
-		_, err := s.conn.Write(frames)
-		wrote <- err
+		n, err := s.conn.Write(frames)
+		done <- wrote{n, err}
 	}()
 	return nil
 }
@@ -160,9 +175,10 @@ func (s *stream) flushed() error {
 	if s.wrote == nil {
 		return nil
 	}
-	err := <-s.wrote
+	w := <-s.wrote
 	s.wrote = nil
-	return err
+	s.taken += w.octets
+	return w.err
 }
 
 // send writes the frames that are waiting, with what the windows permit of the

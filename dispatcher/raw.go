@@ -68,5 +68,6 @@ func (d *Dispatcher) exchangeRaw(ctx context.Context, r Raw, a *Attempt) error {
 	if a.Status != 200 {
 		a.Reason = ReasonStatus
 	}
-	return p.brokenOff(ctx, a)
+	// Also an answer that came early: what is too long is answered so.
+	return p.remark(ctx, a)
 }

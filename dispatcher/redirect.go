@@ -111,8 +111,8 @@ func (a *Attempt) hop(from, to string) {
 		Status: a.Status, Proto: a.Proto, Header: a.Header, Location: to,
 	})
 	a.Sent, a.Addr, a.Tried, a.TLSVersion = nil, "", nil, ""
-	a.Status, a.Proto, a.Header, a.Body, a.BodyTruncated, a.bodyErr = 0, "", nil, nil, false, nil
 	a.Reason = ""
+	a.forget()
 }
 
 // redirected is the message that follows a redirect. 307 and 308 keep method

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,22 @@ func bare(err error) error {
 		return call.Err
 	}
 	return err
+}
+
+// remark is what there is to be said of an answer that counts.
+func (p *progress) remark(ctx context.Context, a *Attempt) error {
+	end := p.brokenOff(ctx, a)
+	var early error
+	switch {
+	case p.sent == 0:
+		early = errors.New("the service answered before anything of the request had been sent")
+	case p.sent < p.whole:
+		early = fmt.Errorf("the service answered when it had been sent %d of the request's %d octets", p.sent, p.whole)
+	}
+	if early == nil || end == nil {
+		return cmp.Or(early, end)
+	}
+	return fmt.Errorf("%w; %w", early, end)
 }
 
 // brokenOff is the remark on an answer whose body broke off.
