@@ -24,7 +24,7 @@ type worldFlags struct {
 	Registry string   `placeholder:"FILE" help:"Register the senders in this file, one a line: \"noreply@shop.example actions=ConfirmAction bearer=yes\"."`
 	Zone     string   `placeholder:"FILE" help:"Answer DNS from this zone text."`
 	DNS      string   `enum:"auto,zone,system" default:"auto" help:"Who answers what the zone does not know: nobody (zone), or the machine's resolver (system). Auto is system when no zone and no world is given."`
-	Dial     []string `placeholder:"NAME=VALUE" help:"Set a dial; explain --dials lists them."`
+	Dial     []string `sep:"none" placeholder:"NAME=VALUE" help:"Set a dial; explain --dials lists them."`
 	Account  []string `sep:"none" placeholder:"SETTINGS" help:"Make an account, or add to its settings, in the words of a world's account step: \"alice@gmail.test sendas=user@acme.test\"."`
 }
 
