@@ -245,3 +245,27 @@ func FuzzExamine(f *testing.F) {
 		}
 	})
 }
+
+// TestExamineForNobody holds that a token is for nobody who names no audience, also
+// where a member of its list is empty or null.
+func TestExamineForNobody(t *testing.T) {
+	t.Parallel()
+	s, _ := newSet(t, Options{})
+	for name, tt := range map[string]struct {
+		aud    any
+		reason string
+	}{
+		"empty":           {"", "audience-wrong"},
+		"list of one":     {[]any{""}, "audience-wrong"},
+		"list with empty": {[]any{"", "https://x"}, "audience-wrong"},
+		"list with null":  {[]any{nil, "https://x"}, "claim-malformed"},
+	} {
+		token, err := s.Forge(Claims{Audience: audience}, Forgery{Claims: map[string]any{"aud": tt.aud}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := s.Examine(token, VerifyOptions{Foreign: true}); e.Verified || e.Reason != tt.reason {
+			t.Errorf("%s: %v, %q", name, e.Verified, e.Reason)
+		}
+	}
+}

@@ -23,7 +23,11 @@ import (
 //     a token's lifetime. A token that was signed under an earlier, longer
 //     lifetime counts with the overlap of then.
 //
-// An emergency gives up both: see withdraw.
+// An emergency gives up both: see withdraw. A clock that goes back may give up the
+// first: what was cached and what was served are then times to come, so that a
+// rotation by command may be refused, and one by itself be late, until the clock
+// has come up with them; and a document that was fetched before may be cached past
+// a rotation that comes after. No key is withdrawn earlier for it.
 //
 // A document is generated at each rotation, withdrawal and change of times, and
 // then each max-age, and does not change in between, so that equal content has
