@@ -76,8 +76,8 @@ func (w *World) due() (time.Time, bool) {
 }
 
 // Advance moves the clock forward and does what then is due. A standing clock
-// stops where each thing falls due, so that it is done at its time; a running
-// one jumps.
+// stops where each thing falls due, so that it is done at its time, and does not
+// move before what is under way has ended; a running one jumps.
 func (w *World) Advance(ctx context.Context, by time.Duration) error {
 	if by < 0 {
 		return errors.New("the clock does not go back")
@@ -92,6 +92,10 @@ func (w *World) Advance(ctx context.Context, by time.Duration) error {
 	}
 	w.moving.Lock()
 	defer w.moving.Unlock()
+	// What is under way ends at the time at which it began: a retry counts from it.
+	if err := w.Drain(ctx); err != nil {
+		return err
+	}
 	end := w.clock.Now().Add(by)
 	for next, ok := w.due(); ok && !next.After(end); next, ok = w.due() {
 		if next.After(w.clock.Now()) {
