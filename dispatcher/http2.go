@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,7 @@ type stream struct {
 	interim     int
 	begun       bool // The peer's first frame has come.
 	goAway      *http2.GoAwayFrame
+	malformed   error // What makes an answer none that had begun well.
 	done        bool
 }
 
@@ -68,7 +70,7 @@ func (d *Dispatcher) talkHTTP2(ctx context.Context, conn net.Conn, r *bufio.Read
 		conn: conn, p: p, a: a, limit: d.opts.MaxBody, body: x.message.body,
 		window: firstWindow, all: firstWindow, peerInitial: firstWindow,
 	}
-	s.framer = http2.NewFramer(&s.out, r)
+	s.framer = http2.NewFramer(&s.out, &continuations{from: r, s: s})
 	s.framer.SetMaxReadFrameSize(maxFrame)
 	s.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	s.framer.MaxHeaderListSize = maxHead
@@ -85,6 +87,8 @@ func (d *Dispatcher) talkHTTP2(ctx context.Context, conn net.Conn, r *bufio.Read
 		}
 	}
 	switch {
+	case s.malformed != nil:
+		return s.malformed
 	case err != nil && s.a.Status != 0:
 		a.bodyErr, a.BodyTruncated = err, true // It is an answer, however it ends.
 	case err != nil && s.goAway != nil && broken(err):
@@ -94,6 +98,9 @@ func (d *Dispatcher) talkHTTP2(ctx context.Context, conn net.Conn, r *bufio.Read
 	}
 	if err := p.premature(a); err != nil {
 		return err
+	}
+	if announced, known := announcedLength(a.Header); known && !a.BodyTruncated && announced != uint64(len(a.Body)) && x.method != "HEAD" && a.Status != 304 {
+		return fmt.Errorf("the answer counts, but its body has %d octets, and its header announces %d", len(a.Body), announced)
 	}
 	return p.remark(ctx, a)
 }
@@ -224,7 +231,10 @@ func (s *stream) next() error {
 	case *http2.RSTStreamFrame:
 		return s.reset(f)
 	case *http2.GoAwayFrame:
-		if f.LastStreamID < theStream {
+		switch {
+		case f.LastStreamID < theStream && s.a.Status != 0:
+			return fmt.Errorf("the service ended the connection (GOAWAY, %s), as if it had not processed the request that it was answering", f.ErrCode)
+		case f.LastStreamID < theStream:
 			return &fault{ReasonHTTP2Unprocessed, fmt.Errorf("%s ended the connection (GOAWAY, %s) and did not process the request: it can safely be made again", s.p.place(), f.ErrCode)}
 		}
 		kept := *f // The framer uses the frame again.
@@ -279,15 +289,27 @@ func (s *stream) header(f *http2.MetaHeadersFrame) error {
 		return &fault{ReasonBadResponse, fmt.Errorf("the answer's header from %s is longer than %d octets", s.p.place(), maxHead)}
 	case f.StreamID != theStream:
 		return s.bad("answers on stream %d, which was not opened", f.StreamID)
+	case s.a.Status != 0 && !f.StreamEnded(): // RFC 9113 8.1: a trailer ends the stream.
+		s.malformed = s.bad("sends another header after that of its answer")
+		return s.malformed
 	case s.a.Status != 0:
-		s.done = f.StreamEnded() // What was a trailer.
+		s.done = true
 		return nil
 	}
-	status, err := strconv.Atoi(f.PseudoValue("status"))
-	if err != nil || status < 100 || status > 599 || status == 101 {
-		return s.bad("answers with the status %q", f.PseudoValue("status"))
+	word := f.PseudoValue("status")
+	status, err := strconv.Atoi(word)
+	if err != nil || len(word) != 3 || status < 100 || status > 599 || status == 101 {
+		return s.bad("answers with the status %q", word)
+	}
+	for _, field := range f.RegularFields() {
+		if slices.Contains(connectionFields, field.Name) {
+			return s.bad("answers with the field %s, which is about a connection", field.Name)
+		}
 	}
 	if status < 200 {
+		if f.StreamEnded() {
+			return s.bad("ends the stream with the interim answer %d", status)
+		}
 		if s.interim++; s.interim > maxInterim {
 			return &fault{ReasonBadResponse, fmt.Errorf("%s sent more than %d interim (1xx) answers, and none that ends the request", s.p.place(), maxInterim)}
 		}
@@ -301,6 +323,9 @@ func (s *stream) header(f *http2.MetaHeadersFrame) error {
 	s.done = f.StreamEnded()
 	return nil
 }
+
+// connectionFields must not be in an answer (RFC 9113 8.2.2).
+var connectionFields = []string{"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"}
 
 // data takes a part of the body.
 func (s *stream) data(f *http2.DataFrame) error {
@@ -321,11 +346,11 @@ func (s *stream) data(f *http2.DataFrame) error {
 		if err != nil {
 			return err
 		}
-		return s.controlled()
-	case len(part) == 0:
+	}
+	if len(part) == 0 {
 		return s.controlled()
 	}
-	return nil
+	return s.send("")
 }
 
 // reset takes the end of the stream by the peer (RFC 9113 8.1, 8.7).

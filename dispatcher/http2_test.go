@@ -201,6 +201,58 @@ func TestHTTP2Trouble(t *testing.T) {
 			_ = f.WriteSettings()
 			_ = f.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, EndHeaders: true})
 		}, ReasonBadResponse, "", false},
+		"interim at the end": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, true, ":status", "103")
+		}, ReasonBadResponse, "ends the stream with the interim answer 103", false},
+		"another header": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, false, ":status", "200")
+			headers(f, false, "x", "y")
+		}, ReasonBadResponse, "sends another header after that of its answer", false},
+		"endless header": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x88}})
+			for f.WriteContinuation(1, false, nil) == nil {
+			}
+		}, ReasonBadResponse, "sends a header in more than 256 frames", false},
+		"endless trailer": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, false, ":status", "200")
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true})
+			for f.WriteContinuation(1, false, nil) == nil {
+			}
+		}, ReasonBadResponse, "sends a header in more than 256 frames", false},
+		"padded body": {func(c net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, false, ":status", "200")
+			for i := range 300 {
+				_ = f.WriteDataPadded(1, i == 299, []byte("abc"), make([]byte, 5))
+			}
+			_, _ = io.Copy(io.Discard, c) // What is unread when it closes would be a reset.
+		}, "", "", false},
+		"GOAWAY while answering": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, false, ":status", "200")
+			_ = f.WriteGoAway(0, http2.ErrCodeNo, nil)
+		}, "", "the answer counts, but its body broke off after 0 octets: the service ended the connection (GOAWAY, NO_ERROR), as if it had not processed", false},
+		"length unlike the body": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, false, ":status", "200", "content-length", "10")
+			_ = f.WriteData(1, true, []byte("ab"))
+		}, "", "the answer counts, but its body has 2 octets, and its header announces 10", false},
+		"about a connection": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, true, ":status", "200", "transfer-encoding", "chunked")
+		}, ReasonBadResponse, "answers with the field transfer-encoding", false},
+		"status with a sign": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, true, ":status", "+200")
+		}, ReasonBadResponse, `answers with the status "+200"`, false},
+		"status of four digits": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, true, ":status", "0200")
+		}, ReasonBadResponse, `answers with the status "0200"`, false},
 		"status of no meaning": {func(_ net.Conn, f *http2.Framer) {
 			_ = f.WriteSettings()
 			headers(f, true, ":status", "999")
@@ -215,6 +267,9 @@ func TestHTTP2Trouble(t *testing.T) {
 			a := b.run(t, r)
 			if a.Reason != tt.reason || a.Reason.unanswered() != tt.retry || !strings.Contains(a.Error, tt.says) {
 				t.Errorf("%s (%s), retried: %v", a.Reason, a.Error, a.Reason.unanswered())
+			}
+			if (a.Error == "") != (tt.says == "" && tt.reason == "") {
+				t.Errorf("it says %q", a.Error)
 			}
 			if tt.reason != "" && !strings.HasPrefix(a.Error, where) && !strings.Contains(a.Error, "header from "+where) {
 				t.Errorf("it says %q", a.Error)
