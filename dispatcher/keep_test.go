@@ -30,6 +30,10 @@ const (
 	hangUp      = ""     // Closes without an answer.
 	thenHangUp  = "then" // After okAnswer.
 	longAnswer  = "HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n"
+	twoLengths  = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+	noBody      = "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n"
+	unchanged   = "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"
+	plain204    = "HTTP/1.1 204 No Content\r\n\r\n"
 	extraAnswer = okAnswer + okAnswer // One more than was asked for.
 )
 
@@ -99,6 +103,10 @@ func TestKeepAlive(t *testing.T) {
 		"closed when idle":    {[]string{thenHangUp, okAnswer, okAnswer}, "1 2 2", ""},
 		"body not read whole": {[]string{longAnswer, okAnswer}, "1 2", ""},
 		"more than asked for": {[]string{extraAnswer, okAnswer}, "1 2", ""},
+		"two lengths":         {[]string{twoLengths, okAnswer}, "1 2", ""},
+		"no body of a length": {[]string{noBody, okAnswer}, "1 2", ""},
+		"none in chunks":      {[]string{unchanged, okAnswer}, "1 2", ""},
+		"no body":             {[]string{plain204, okAnswer}, "1 1", ""},
 		"lost answer":         {[]string{okAnswer, hangUp}, "1 1", ReasonReset},
 		"after an error":      {[]string{hangUp, okAnswer}, "1 2", ""},
 	} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -68,10 +69,21 @@ func readResponse(r *bufio.Reader, method string, maxBody int, p *progress) (res
 			body:      kept,
 			truncated: truncated,
 			bodyErr:   bodyErr,
-			more:      !truncated && !parsed.Close && r.Buffered() == 0,
+			more:      !truncated && !parsed.Close && r.Buffered() == 0 && !ambiguous(parsed.StatusCode, fields),
 		}, nil
 	}
 	return response{}, &fault{ReasonBadResponse, fmt.Errorf("%s sent more than %d interim (1xx) answers, and none that ends the request", p.place(), maxInterim)}
+}
+
+// ambiguous tells whether the header of an answer leaves room for doubt about where
+// it ends (RFC 9112 6.3): it states that in two ways, or though there is no body.
+func ambiguous(status int, header []Field) bool {
+	coded := slices.ContainsFunc(header, func(f Field) bool { return strings.EqualFold(f.Name, "Transfer-Encoding") })
+	length := slices.ContainsFunc(header, func(f Field) bool { return strings.EqualFold(f.Name, "Content-Length") })
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		return coded || length
+	}
+	return coded && length
 }
 
 // peekHead waits for a header, up to and including the empty line after it, and
