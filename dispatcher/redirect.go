@@ -101,7 +101,21 @@ func location(from string, header []Field) (string, error) {
 		return "", fmt.Errorf("redirected to no URL: %w", err)
 	}
 	to.Fragment, to.RawFragment = "", ""
+	to.RawQuery = escaped(to.RawQuery) // As String does with the path.
 	return to.String(), nil
+}
+
+// escaped returns a query in visible ASCII.
+func escaped(query string) string {
+	var b strings.Builder
+	for _, c := range []byte(query) {
+		if c <= ' ' || c > '~' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // hop moves what was recorded of an exchange among the hops.

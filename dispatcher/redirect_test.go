@@ -119,6 +119,15 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// TestLocation holds that what is not ASCII is escaped, in the path as in the query.
+func TestLocation(t *testing.T) {
+	t.Parallel()
+	got, err := location("https://shop.example/a", []Field{{"Location", "/ä?q=ä b%20&c=%zz"}})
+	if want := "https://shop.example/%C3%A4?q=%C3%A4%20b%20&c=%zz"; err != nil || got != want {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
 // FuzzLocation holds that whatever a service redirects to is no URL, is refused,
 // or makes one request with one line.
 func FuzzLocation(f *testing.F) {
