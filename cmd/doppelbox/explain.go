@@ -33,6 +33,9 @@ func (c *explainCommand) Run(s streams) error {
 		printDial(s.out, d)
 		return nil
 	}
+	if c.Check != "" && c.Dials {
+		return usageError{nearestDial(policy.UnknownDialError{Name: c.Check})}
+	}
 	if c.Check != "" {
 		var err error
 		if checks, err = findChecks(c.Check); err != nil {
