@@ -172,7 +172,7 @@ var dials = []Dial{
 	{DialRetryStatus, "none", []string{"none", formStatuses}, "Which other answers from 400 to 499 than 408 and 429 are retried, such as 403,409.", "gmail-actions.md section 4, U2"},
 	{DialRetryTimeout, "no", []string{"no", "yes"}, "Whether a request without an answer is retried.", "gmail-actions.md section 4, U2"},
 	{DialRetrySchedule, "1m,5m,30m,2h", []string{formDurations}, "How long after each failed attempt the next is due; the attempts end with the list.", "gmail-actions.md section 4, U2"},
-	{DialTimeout, "30s", []string{formDuration}, "How long a request may take.", "gmail-actions.md section 4, U2"},
+	{DialTimeout, "30s", []string{"1ns..1h"}, "How long a request may take.", "gmail-actions.md section 4, U2"},
 }
 
 // AllDials returns every dial, in the order in which they matter on a message's

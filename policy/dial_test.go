@@ -21,6 +21,7 @@ func TestDialValues(t *testing.T) {
 		{"token.iat", []string{"0s", "0", "5s", "24h"}, []string{"", "-1s", "25h", "0s..24h"}},
 		{"keys.rotate", []string{"off", "1m", "24h", "720h"}, []string{"on", "59s", "721h", "0s", "1m..720h"}},
 		{"keys.max-age", []string{"1s", "5h30m"}, []string{"off", "0s", "1.5s"}},
+		{"request.timeout", []string{"1ns", "50ms", "1500ms", "1h"}, []string{"", "0s", "-1s", "61m", "1ns..1h"}},
 		{"markup.max-actions", []string{"1", "100"}, []string{"", "0", "101", "off", "1..100", "1s"}},
 		{"markup.max-size", []string{"off", "1000", "104448"}, []string{"on", "999", "4194305", "102KB"}},
 		{"request.source", []string{"auto", "127.0.0.2", "::1", "2001:db8::1"}, []string{"", "any", "0.0.0.0", "::", "224.0.0.1", "fe80::1%eth0", "ADDR", "127.0.0.1:80"}},

@@ -190,7 +190,7 @@ func (d Dial) accepts(value string) error {
 }
 
 // fits says whether a value is a word, or of one of the forms that stand among
-// words. A range of durations takes whole seconds.
+// words. A range of durations takes whole seconds, if it begins with one.
 func fits(form, value string) bool {
 	switch form {
 	case formAddress:
@@ -215,7 +215,7 @@ func fits(form, value string) bool {
 	}
 	to, _ := time.ParseDuration(most)
 	v, err := time.ParseDuration(value)
-	return err == nil && from <= v && v <= to && v%time.Second == 0
+	return err == nil && from <= v && v <= to && (v%time.Second == 0 || from%time.Second != 0)
 }
 
 // maxStatuses is how many statuses one dial can have; there are no more.
