@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -116,14 +117,40 @@ func (w worldFlags) apply(ctx context.Context, s streams, p *provider.Provider) 
 			return usageError{zoneErrors(mistakes, string(text))}
 		}
 	}
+	return w.setDials(p)
+}
+
+// setDials sets the dials in any order: one that does not go together with another
+// is set once that one is.
+func (w worldFlags) setDials(p *provider.Provider) error {
+	values := policy.Dials{}
+	var left []policy.DialID
 	for _, dial := range w.Dial {
 		name, value, ok := strings.Cut(dial, "=")
 		if !ok {
 			return usagef("--dial takes NAME=VALUE, not %q", dial)
 		}
-		if err := p.SetDial(name, value); err != nil {
+		id, value, err := policy.ParseDial(name, value)
+		if err != nil {
 			return usageError{nearestDial(err)}
 		}
+		if _, twice := values[id]; !twice {
+			left = append(left, id)
+		}
+		values[id] = value
+	}
+	for len(left) > 0 {
+		var refused []policy.DialID
+		var first error
+		for _, id := range left {
+			if err := p.SetDial(string(id), values[id]); err != nil {
+				refused, first = append(refused, id), cmp.Or(first, err)
+			}
+		}
+		if len(refused) == len(left) {
+			return usageError{first}
+		}
+		left = refused
 	}
 	return nil
 }
