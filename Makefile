@@ -42,14 +42,17 @@ lint:
 	elif grep -qE 'no such host|connection refused|dial tcp|Forbidden|proxyconnect|fetching vulnerabilities' .bin/govulncheck; then echo "govulncheck: skipped, its database cannot be reached"; \
 	else cat .bin/govulncheck; exit 1; fi
 
-# Every fuzz test of the module, for FUZZTIME each.
+# Every fuzz test of the module, for FUZZTIME each. Before Go 1.27 the end of that
+# time may itself be reported as a failure (go.dev/issue/75804): with this error
+# alone, and without an input, which every finding leaves.
+ENDED = { grep -qx '    context deadline exceeded' .bin/fuzz && ! grep -qE 'Failing input|panic:|_test.go:' .bin/fuzz && echo "ended with Go's own deadline, nothing found"; }
 FUZZTIME ?= 10s
 fuzz:
 	@mkdir -p .bin
 	@for pkg in $$(go list ./...); do \
 		for name in $$(go test $$pkg -list '^Fuzz' | grep '^Fuzz' || true); do \
 			echo "$$pkg $$name"; \
-			go test $$pkg -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x >.bin/fuzz 2>&1 || { cat .bin/fuzz; exit 1; }; \
+			go test $$pkg -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x >.bin/fuzz 2>&1 || $(ENDED) || { cat .bin/fuzz; exit 1; }; \
 			tail -n 1 .bin/fuzz; \
 		done; \
 	done
