@@ -223,6 +223,7 @@ func (a api) probe(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	report, err := a.p.Probe(ctx, b)
+	a.probes.end(id) // Before its client can know.
 	var text strings.Builder
 	if err == nil {
 		err = write(&text, report)
