@@ -52,7 +52,6 @@ fuzz:
 	@for pkg in $$(go list ./...); do \
 		for name in $$(go test $$pkg -list '^Fuzz' | grep '^Fuzz' || true); do \
 			echo "$$pkg $$name"; \
-			go test $$pkg -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x >.bin/fuzz 2>&1 || $(ENDED) || { cat .bin/fuzz; exit 1; }; \
-			tail -n 1 .bin/fuzz; \
+			go test $$pkg -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x >.bin/fuzz 2>&1 && tail -n 1 .bin/fuzz || $(ENDED) || { cat .bin/fuzz; exit 1; }; \
 		done; \
 	done
