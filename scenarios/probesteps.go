@@ -45,7 +45,7 @@ func checkProbe(s Step) *mistake {
 		if a.Key != "only" && a.Key != "skip" {
 			continue
 		}
-		if err := provider.CheckProbes(strings.Split(a.Value.Text, ",")); err != nil {
+		if err := probe.Check(strings.Split(a.Value.Text, ",")); err != nil {
 			return &mistake{col: a.Value.Col, msg: err.Error()}
 		}
 	}

@@ -7,28 +7,32 @@ import (
 	"strings"
 )
 
-// selected returns the probes that are to be tried, in the order of the
-// catalogue. An unknown word is an error that names the nearest known one.
-func selected(only, skip []string) ([]Probe, error) {
-	all := Catalogue()
-	var known []string
-	for _, p := range all {
+// Check says which words are neither the id of a probe nor a group, and names
+// the nearest known one.
+func Check(words []string) error {
+	known := Groups()
+	for _, p := range Catalogue() {
 		known = append(known, p.ID)
 	}
-	known = append(known, Groups()...)
 	var errs []error
-	for _, word := range slices.Concat(only, skip) {
+	for _, word := range words {
 		if !slices.Contains(known, word) {
 			errs = append(errs, fmt.Errorf("probe: no probe and no group is called %s%s", quoted(word), suggest(word, known)))
 		}
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	return errors.Join(errs...)
+}
+
+// selected returns the probes that are to be tried, in the order of the
+// catalogue.
+func selected(only, skip []string) ([]Probe, error) {
+	if err := Check(slices.Concat(only, skip)); err != nil {
+		return nil, err
 	}
 	names := func(list []string, p Probe) bool {
 		return slices.Contains(list, p.ID) || slices.Contains(list, p.Group)
 	}
-	return slices.DeleteFunc(all, func(p Probe) bool {
+	return slices.DeleteFunc(Catalogue(), func(p Probe) bool {
 		if p.Phase == Good {
 			return slices.Contains(skip, p.ID)
 		}

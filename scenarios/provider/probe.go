@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,9 +75,6 @@ func (w *World) Probe(ctx context.Context, b Probing) (probe.Report, error) {
 	if err != nil {
 		return probe.Report{}, err
 	}
-	if err := CheckProbes(slices.Concat(b.Only, b.Skip)); err != nil {
-		return probe.Report{}, err
-	}
 	run := probing{Probing: b, w: w, good: goodRequest(), dispatcher: d, plans: map[string]*planned{}}
 	target, err := run.target(ctx)
 	if err != nil {
@@ -109,20 +105,6 @@ func (w *World) Probe(ctx context.Context, b Probing) (probe.Report, error) {
 		o.OtherUser = func(ctx context.Context) (probe.Target, error) { return run.made(ctx, b.Other, true) }
 	}
 	return probe.Run(ctx, target, o)
-}
-
-// CheckProbes says which words are neither the id of a probe nor a group.
-func CheckProbes(words []string) error {
-	known := probe.Groups()
-	for _, p := range probe.Catalogue() {
-		known = append(known, p.ID)
-	}
-	for _, word := range words {
-		if !slices.Contains(known, word) {
-			return fmt.Errorf("no request and no group of the probe is called %q%s", word, policy.Suggest(word, known))
-		}
-	}
-	return nil
 }
 
 // probing is one run of Probe.

@@ -290,7 +290,7 @@ func (a api) probing(ctx context.Context, ask ProbeRequest) (provider.Probing, e
 			return b, fmt.Errorf("a probe never asks %q; did you mean %q?", what, near)
 		}
 	}
-	if err := provider.CheckProbes(slices.Concat(b.Only, b.Skip)); err != nil {
+	if err := probe.Check(slices.Concat(b.Only, b.Skip)); err != nil {
 		return b, err
 	}
 	if ask.URL != "" && (ask.Message != "" || ask.Account != "" || ask.Action != "") {
