@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,41 @@ func passedOn() []os.Signal {
 	return []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGINT}
 }
 
+// signals catches what is sent to us for the command.
+type signals struct {
+	// Each signal has a channel of its own: a full one loses what comes next, and
+	// many ^C that we have not come to yet must not cost the command its SIGTERM.
+	kinds []chan os.Signal
+	tty   *os.File // The terminal that controls us, or nil.
+}
+
+// catchSignals begins to catch. The signals that whoever started us has told us
+// to ignore, as nohup does, stay ignored, for the command, too.
+func catchSignals() signals {
+	var s signals
+	for _, sig := range passedOn() {
+		if !signal.Ignored(sig) {
+			c := make(chan os.Signal, 16)
+			signal.Notify(c, sig)
+			s.kinds = append(s.kinds, c)
+		}
+	}
+	if tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0); err == nil {
+		s.tty = tty
+	}
+	return s
+}
+
+// stop ends the catching.
+func (s signals) stop() {
+	for _, c := range s.kinds {
+		signal.Stop(c)
+	}
+	if s.tty != nil {
+		_ = s.tty.Close() // Nothing was written to it.
+	}
+}
+
 // sentByTerminal says whether a signal has reached the command already. What
 // is typed at a terminal, as ^C and ^\, it sends to the whole foreground
 // process group, to which the command belongs as we do; a program that asks at
@@ -25,32 +61,12 @@ func passedOn() []os.Signal {
 // Who sent a signal is not told to a Go program, so one of these two counts as
 // typed if our group is in the foreground of a terminal. A kill -INT of our
 // process alone is then lost, which is the lesser evil: kill -TERM is not.
-func sentByTerminal(sig os.Signal) bool {
-	if sig != syscall.SIGINT && sig != syscall.SIGQUIT {
+func (s signals) sentByTerminal(sig os.Signal) bool {
+	if s.tty == nil || sig != syscall.SIGINT && sig != syscall.SIGQUIT {
 		return false
 	}
-	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return false // There is none that controls us.
-	}
-	defer tty.Close()
-	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+	group, err := unix.IoctlGetInt(int(s.tty.Fd()), unix.TIOCGPGRP)
 	return err == nil && group == syscall.Getpgrp()
-}
-
-// signals catches what is sent to us for the command.
-type signals chan os.Signal
-
-// catchSignals begins to catch. The signals that whoever started us has told us
-// to ignore, as nohup does, stay ignored, for the command, too.
-func catchSignals() signals {
-	c := make(signals, 16)
-	for _, sig := range passedOn() {
-		if !signal.Ignored(sig) {
-			signal.Notify(c, sig)
-		}
-	}
-	return c
 }
 
 // outlivePipes has a write to standard error fail, when nobody reads it any
@@ -58,39 +74,43 @@ func catchSignals() signals {
 // removed after it. To ignore the signal would have the command ignore it, too.
 func outlivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-func (c signals) stop() { signal.Stop(c) }
-
 // run runs a command to its end, and passes on what is sent to us meanwhile. A
 // signal that came before the command was started ends us instead.
-func (c signals) run(s streams, child childCommand, env []string) error {
-	select {
-	case sig := <-c:
-		return childExit(exitSignal + int(sig.(syscall.Signal)))
-	default:
+func (s signals) run(std streams, child childCommand, env []string) error {
+	for _, c := range s.kinds {
+		select {
+		case sig := <-c:
+			return childExit(exitSignal + int(sig.(syscall.Signal)))
+		default:
+		}
 	}
-	cmd, err := start(s, child, env)
+	cmd, err := start(std, child, env)
 	if err != nil {
 		return err
 	}
 	done := make(chan struct{})
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		for {
-			select {
-			case sig := <-c:
-				if !sentByTerminal(sig) {
-					_ = cmd.Process.Signal(sig) // If it has just ended, nobody is there to be told.
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
+	var passing sync.WaitGroup
+	for _, c := range s.kinds {
+		passing.Go(func() { s.passOn(cmd.Process, c, done) })
+	}
 	err = cmd.Wait()
 	close(done)
-	<-over
+	passing.Wait()
 	return ended(cmd, err)
+}
+
+// passOn passes signals of one kind on to a process until it is done.
+func (s signals) passOn(to *os.Process, c <-chan os.Signal, done <-chan struct{}) {
+	for {
+		select {
+		case sig := <-c:
+			if !s.sentByTerminal(sig) {
+				_ = to.Signal(sig) // If it has just ended, nobody is there to be told.
+			}
+		case <-done:
+			return
+		}
+	}
 }
 
 // ended is how a command ended, as an error of ours.

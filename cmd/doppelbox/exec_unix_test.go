@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
@@ -141,11 +142,44 @@ func TestExecKilled(t *testing.T) {
 // never runs.
 func TestExecTooEarly(t *testing.T) {
 	t.Parallel()
-	c := make(signals, 1)
-	c <- syscall.SIGTERM
-	err := c.run(streams{strings.NewReader(""), io.Discard, io.Discard}, childCommand{"nowhere"}, nil)
+	caught := signals{kinds: []chan os.Signal{make(chan os.Signal, 1), make(chan os.Signal, 1)}}
+	caught.kinds[1] <- syscall.SIGTERM
+	err := caught.run(streams{strings.NewReader(""), io.Discard, io.Discard}, childCommand{"nowhere"}, nil)
 	if err != childExit(143) {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// However many signals of one kind wait, none of another is lost by it. Those
+// sent here are sent to the tests' own process, which does nothing with them.
+func TestExecFlood(t *testing.T) {
+	t.Parallel()
+	seen := make(chan os.Signal, 1)
+	signal.Notify(seen, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(seen)
+	caught := catchSignals()
+	defer caught.stop()
+	raise := func(sig syscall.Signal) {
+		if err := syscall.Kill(syscall.Getpid(), sig); err != nil {
+			t.Fatal(err)
+		}
+		<-seen
+	}
+	for range 100 {
+		raise(syscall.SIGUSR2)
+	}
+	raise(syscall.SIGUSR1)
+	raise(syscall.SIGUSR2) // Once it is seen, the one before it is with all that wait for it.
+	found := 0
+	for _, c := range caught.kinds {
+		for range len(c) {
+			if <-c == syscall.SIGUSR1 {
+				found++
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("of one SIGUSR1 among many others %d came", found)
 	}
 }
 
