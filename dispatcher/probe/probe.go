@@ -54,6 +54,11 @@ type Options struct {
 	// Exchange sends, as the method of [dispatcher.Dispatcher] does. It is
 	// called from two goroutines at once where two requests are sent at once.
 	Exchange func(context.Context, dispatcher.Raw) dispatcher.Attempt
+	// Shape is that of the provider's tokens, good and forged: a forged one then
+	// differs from a good one in what it is forged for, and in nothing else.
+	Shape keys.Shape
+	// IssuedAt is iat of a good token that is made now; nil: as Keys has it.
+	IssuedAt func() time.Time
 	// KeysURL is the base URL at which the service can reach the handler of
 	// Keys, for headers that point there; empty skips those.
 	KeysURL string

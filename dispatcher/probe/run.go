@@ -20,7 +20,7 @@ type runner struct {
 	secrets []string // Of all actions.
 	sent    int
 	sample  string         // A good bearer token.
-	sampled time.Time      // When one would have been issued that was made with it.
+	sampled time.Time      // When it was made.
 	issued  map[int64]bool // The seconds in which good ones were issued, of the Unix epoch.
 
 	act    *action // The one that is tried now.

@@ -18,19 +18,29 @@ import (
 // bearer makes a good bearer token that differs from the others of the run: a
 // service may take note of those that it has accepted. Signatures of RS256 are
 // deterministic, so that two of the same second would be the same octets; so
-// each has a second of its own, now or the last one before that is free, as far as
-// its life permits. It also returns when a token is issued that is made now.
+// each has a second of its own, the usual one or the last one before that is
+// free, as far as its life permits: half of what is left of it. now is when the
+// token was made, as the keys date theirs: a little in the past.
 func (r *runner) bearer() (token string, now time.Time, err error) {
-	claims := r.o.Keys.Complete(keys.Claims{Audience: r.first.Audience})
-	now = claims.IssuedAt
-	life := claims.Expiry.Sub(now)
-	for r.issued[claims.IssuedAt.Unix()] && now.Sub(claims.IssuedAt) < life/2 {
-		claims.IssuedAt = claims.IssuedAt.Add(-time.Second)
+	usual := r.o.Keys.Complete(keys.Claims{})
+	now, life := usual.IssuedAt, usual.Expiry.Sub(usual.IssuedAt)
+	first := r.issuedAt()
+	earliest := first.Add(-(life - now.Sub(first)) / 2)
+	issued := first
+	for r.issued[issued.Unix()] && issued.After(earliest) {
+		issued = issued.Add(-time.Second)
 	}
-	r.issued[claims.IssuedAt.Unix()] = true
-	claims.Expiry = claims.IssuedAt.Add(life)
-	token, err = r.o.Keys.Token(claims)
+	r.issued[issued.Unix()] = true
+	token, err = r.o.Keys.ShapedToken(keys.Claims{Audience: r.first.Audience, IssuedAt: issued}, r.o.Shape)
 	return token, now, err
+}
+
+// issuedAt is iat of a token that is made now.
+func (r *runner) issuedAt() time.Time {
+	if r.o.IssuedAt != nil {
+		return r.o.IssuedAt()
+	}
+	return r.o.Keys.Complete(keys.Claims{}).IssuedAt
 }
 
 // claimsOf reads the claims of a token of the provider's.
@@ -58,8 +68,9 @@ func (r *runner) forge(t Token, good string, now time.Time, fill func(string) st
 		set = r.o.Other
 	}
 	f := t.Forgery
+	f.Shape = r.o.Shape
 	f.Header, f.Claims = filledIn(f.Header, now, fill), filledIn(f.Claims, now, fill)
-	token, err := set.Forge(keys.Claims{Audience: r.first.Audience}, f)
+	token, err := set.Forge(keys.Claims{Audience: r.first.Audience, IssuedAt: r.issuedAt()}, f)
 	if err != nil {
 		return "", fmt.Errorf("probe: %w", err)
 	}

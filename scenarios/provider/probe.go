@@ -28,7 +28,7 @@ type Probing struct {
 	Action  int
 
 	URL      string // The handler's.
-	Domain   string // That of From, for the audience.
+	Domain   string // For the audience, whatever token.aud says: that of From.
 	Method   string // POST, or GET; default POST.
 	NoBearer bool   // The sender has not asked for tokens.
 
@@ -91,7 +91,9 @@ func (w *World) Probe(ctx context.Context, b Probing) (probe.Report, error) {
 	if err != nil {
 		return probe.Report{}, err
 	}
+	form := formOf(w.dialsSet())
 	o := probe.Options{
+		Shape: form.shape, IssuedAt: func() time.Time { return w.clock.Now().Add(-form.age) },
 		Keys: run.provider.keys, Other: other, Exchange: run.exchange, KeysURL: run.provider.CertificatesURL(),
 		Effects: b.Effects, Only: b.Only, Skip: b.Skip, Timeout: b.Timeout, OnResult: b.OnResult,
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/dispatcher/probe"
@@ -28,6 +29,7 @@ type approvals struct {
 	sent     int
 	open     map[string]bool // By limited-use token.
 	seen     map[string]bool // Bearer tokens that approved something.
+	claims   []keys.Claims   // Of those.
 	done     int
 }
 
@@ -70,7 +72,8 @@ func (a *approvals) handle(r *http.Request) int {
 	}
 	token, isBearer := strings.CutPrefix(fields[0], "Bearer ")
 	o := keys.VerifyOptions{Audience: "https://shop.example", AnyAudience: a.careless}
-	if _, err := a.p.Keys().Verify(token, o); err != nil || !isBearer {
+	claims, err := a.p.Keys().Verify(token, o)
+	if err != nil || !isBearer {
 		return http.StatusUnauthorized
 	}
 	if r.Method != http.MethodPost || r.URL.Path != "/approve" {
@@ -90,29 +93,37 @@ func (a *approvals) handle(r *http.Request) int {
 		return http.StatusOK // A retry of what has been done: its answer was lost.
 	}
 	a.open[limited[0]], a.seen[token] = false, true
+	a.claims = append(a.claims, claims)
 	a.done++
 	return http.StatusOK
 }
 
-// probed has a service probed, and returns the report.
-func probed(t *testing.T, careless bool) probe.Report {
+// probed has a service probed by a provider with dials set, and returns it with
+// the report.
+func probed(t *testing.T, careless bool, dials map[string]string) (*approvals, probe.Report) {
 	t.Helper()
 	p := providertest.New(t)
 	p.Zone(`shop.example. TXT "v=spf1 ip4:192.0.2.10 -all"`)
 	p.Peer("192.0.2.10", "mail.shop.example")
 	p.Register(policy.Registration{From: "noreply@shop.example", Bearer: true})
+	for name, value := range dials {
+		if err := p.SetDial(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
 	inbox := p.Inbox("alice@gmail.test")
 	service := &approvals{p: p, careless: careless, open: map[string]bool{}, seen: map[string]bool{}}
 	p.Handle("shop.example", service)
 	if _, err := service.mail(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return inbox.Next(t.Context()).Probe("Approve expense", providertest.Probing{Again: service.mail, Effects: service.effects})
+	return service, inbox.Next(t.Context()).Probe("Approve expense", providertest.Probing{Again: service.mail, Effects: service.effects})
 }
 
-func TestProbeSound(t *testing.T) {
-	t.Parallel()
-	if r := probed(t, false); r.Failed() {
+// held reports what a sound service did not hold.
+func held(t *testing.T, r probe.Report) {
+	t.Helper()
+	if r.Failed() {
 		var text strings.Builder
 		if err := probe.WriteText(&text, r); err != nil {
 			t.Fatal(err)
@@ -121,10 +132,32 @@ func TestProbeSound(t *testing.T) {
 	}
 }
 
+func TestProbeSound(t *testing.T) {
+	t.Parallel()
+	_, report := probed(t, false, nil)
+	held(t, report)
+}
+
+// A probe's tokens are as the dials have those of clicks.
+func TestProbeDials(t *testing.T) {
+	t.Parallel()
+	service, report := probed(t, false, map[string]string{"token.iss": "host", "token.email": "no", "token.ttl": "2h", "token.iat": "30m"})
+	held(t, report)
+	if len(service.claims) == 0 {
+		t.Fatal("nothing was approved")
+	}
+	// The first is the good request: what came before was hostile.
+	c := service.claims[0]
+	if c.Issuer != "accounts.google.com" || c.Email != "" || c.Expiry.Sub(c.IssuedAt) != 2*time.Hour || service.p.Clock().Now().Sub(c.IssuedAt) < 30*time.Minute {
+		t.Errorf("the good token has the claims %+v", c)
+	}
+}
+
 func TestProbeCareless(t *testing.T) {
 	t.Parallel()
 	var failed []string
-	for _, result := range probed(t, true).Results {
+	_, report := probed(t, true, nil)
+	for _, result := range report.Results {
 		if result.Mark == probe.Failed {
 			failed = append(failed, result.Probe.ID)
 		}
