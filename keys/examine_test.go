@@ -170,6 +170,37 @@ func TestExamineForms(t *testing.T) {
 	}
 }
 
+// TestExamineNested holds that what is told of a token does not outgrow it,
+// however deep its members stand in one another.
+func TestExamineNested(t *testing.T) {
+	t.Parallel()
+	s, _ := newSet(t, Options{})
+	nested := func(n int) json.RawMessage {
+		return json.RawMessage(strings.Repeat("[", n) + strings.Repeat("]", n))
+	}
+	claim := func(value any) Forgery { return Forgery{Claims: map[string]any{"x": value}} }
+	for name, tt := range map[string]struct {
+		forgery Forgery
+		want    string
+	}{
+		"claim at the limit":  {claim(nested(maxNested - 1)), ""}, // The claims are an object themselves.
+		"claim beyond it":     {claim(nested(maxNested)), "claims-not-json"},
+		"claim far beyond it": {claim(nested(3000)), "claims-not-json"},
+		"two, side by side":   {claim([]any{nested(40), nested(40)}), ""},
+		"only a text":         {claim(`\"` + strings.Repeat("[{", 1000)), ""},
+		"header at the limit": {Forgery{Header: map[string]any{"x": nested(maxNested - 1)}}, ""},
+		"header beyond it":    {Forgery{Header: map[string]any{"x": nested(maxNested)}}, "header-not-json"},
+	} {
+		e := examine(t, s, tt.forgery)
+		if e.Verified != (tt.want == "") || e.Reason != tt.want {
+			t.Errorf("%s: verified %v, reason %s, want %s", name, e.Verified, e.Reason, tt.want)
+		}
+		if told, err := json.MarshalIndent(e, "", "  "); err != nil || len(told) > 20_000 {
+			t.Errorf("%s: %d octets are told, %v", name, len(told), err)
+		}
+	}
+}
+
 func TestExamineKnowsWithdrawnKeys(t *testing.T) {
 	t.Parallel()
 	s, _ := newSet(t, Options{})

@@ -25,6 +25,11 @@ import (
 // verifier draws the same line (gmail-actions.md 3.3).
 const maxToken = 10_000
 
+// maxNested is how deep objects and lists may stand in one another, which RFC
+// 8259 section 9 leaves to a parser. Indented, as answers are, text that is
+// nested without a limit would grow with the square of its length.
+const maxNested = 64
+
 // algorithms are all that can be permitted (RFC 7518 3.1, RFC 8037 3.1).
 var algorithms = [...]jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
@@ -219,10 +224,14 @@ func (j *jws) verify(k trusted) error {
 
 // object reads a JSON object whose members have different names: RFC 7515
 // section 4 and RFC 7519 section 4 leave it to a parser to refuse others, and
-// one that does not can be told two things at once.
+// one that does not can be told two things at once. It is not nested deeper than
+// maxNested.
 func object(data []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("is not UTF-8")
+	}
+	if tooDeep(data) {
+		return nil, fmt.Errorf("is nested deeper than %d", maxNested)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
@@ -248,6 +257,30 @@ func object(data []byte) (map[string]json.RawMessage, error) {
 		return nil, errors.New("is more than a JSON object")
 	}
 	return members, nil
+}
+
+// tooDeep says whether objects and lists stand deeper in one another than they
+// may. The text need not be JSON.
+func tooDeep(text []byte) bool {
+	depth, quoted, escaped := 0, false, false
+	for _, c := range text {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			quoted, escaped = c != '"', c == '\\'
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		}
+		if depth > maxNested {
+			return true
+		}
+	}
+	return false
 }
 
 // readString reads a member; false if it is there and no string.

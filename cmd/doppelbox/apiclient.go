@@ -15,8 +15,21 @@ type apiFlag struct {
 	API string `name:"api" env:"DOPPELBOX_API" default:"http://127.0.0.1:8025" placeholder:"URL" help:"The control API of the running provider. Default http://127.0.0.1:8025."`
 }
 
-// maxAnswer bounds what is read of an answer of the API.
+// maxAnswer bounds what is read of an answer of the API, in octets.
 const maxAnswer = 16 << 20
+
+// readWhole reads the body of an answer whole. A longer one is refused: a part
+// of it would be taken for something that it is not.
+func readWhole(from string, body io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	if err != nil {
+		return nil, usagef("reading the answer of %s: %w", from, err)
+	}
+	if len(data) > maxAnswer {
+		return nil, usagef("the answer of %s has more than %d octets", from, maxAnswer)
+	}
+	return data, nil
+}
 
 // statusError is the error of an answer that is not good.
 type statusError struct {
@@ -36,11 +49,7 @@ func (f apiFlag) call(ctx context.Context, method, path string, body string) ([]
 		return nil, err
 	}
 	defer answer.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	if err != nil {
-		return nil, usagef("reading the answer of %s: %w", f.base(), err)
-	}
-	return data, nil
+	return readWhole(f.base(), answer.Body)
 }
 
 // ask asks the API in JSON, and reads its answer.
@@ -79,9 +88,9 @@ func (f apiFlag) send(ctx context.Context, client *http.Client, method, path str
 		return answer, nil
 	}
 	defer answer.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	data, err := readWhole(f.base(), answer.Body)
 	if err != nil {
-		return nil, usagef("reading the answer of %s: %w", f.base(), err)
+		return nil, err
 	}
 	return nil, usageError{&statusError{answer.StatusCode, f.base(), apiMessage(data)}}
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -129,5 +128,5 @@ func (c *keysExport) fetch(ctx context.Context, ca []byte) ([]byte, error) {
 	if answer.StatusCode != http.StatusOK {
 		return nil, usagef("%s answered %s", r.URL, answer.Status)
 	}
-	return io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	return readWhole(r.URL.String(), answer.Body)
 }

@@ -128,9 +128,12 @@ func (c *keysVerify) examine(token string) (keys.Examination, error) {
 		return keys.Examination{}, usagef("--keys: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxAnswer))
+	data, err := io.ReadAll(io.LimitReader(f, maxAnswer+1))
 	if err != nil {
 		return keys.Examination{}, usagef("--keys: %w", err)
+	}
+	if len(data) > maxAnswer {
+		return keys.Examination{}, usagef("--keys: %s has more than %d octets", c.Keys, maxAnswer)
 	}
 	trusted, err := keys.ParseKeys(data)
 	if err != nil {
