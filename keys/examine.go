@@ -42,8 +42,9 @@ type VerifyOptions struct {
 	AuthorizedParty string   // What azp must be; empty leaves it alone.
 	Algorithms      []string // The permitted ones (RFC 7518 3.1); none means RS256.
 	// Foreign is for tokens of other makers: aud may be a list (RFC 7519
-	// 4.1.3), iat may be missing, and whether the email is verified and how long
-	// the token lives is theirs to say.
+	// 4.1.3), iat may be missing, times may have fractions (section 2), typ may be
+	// anything, and whether the email is verified and how long the token lives is
+	// theirs to say.
 	Foreign bool
 	// SignatureOnly looks at the signature and no further: the payload may be
 	// anything.
@@ -136,6 +137,10 @@ type examiner struct {
 	e    Examination
 }
 
+// strict says whether the token has to be one that every library of Google's can
+// read, as the provider's own are.
+func (x *examiner) strict() bool { return !x.o.Foreign && !x.o.SignatureOnly }
+
 func (x *examiner) pass(check, format string, args ...any) {
 	x.e.Findings = append(x.e.Findings, Finding{Check: check, Result: Pass, Detail: fmt.Sprintf(format, args...)})
 }
@@ -194,6 +199,10 @@ func (x *examiner) payload(j *jws) *claimSet {
 		switch {
 		case ok && !numericDate(raw, t.to):
 			bad = append(bad, t.name+" is no NumericDate")
+		case ok && t.required && x.strict() && !wholeNumber(raw):
+			bad = append(bad, t.name+" is not written as whole seconds, as Google's libraries for Go want it")
+		case ok && t.name == "iat" && x.strict() && t.to.Unix() == 0:
+			bad = append(bad, "iat is 0, which Google's library for Node takes for none")
 		case !ok && t.required:
 			missing = append(missing, t.name)
 		}

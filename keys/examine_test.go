@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,8 @@ func TestExamineReasons(t *testing.T) {
 	}{
 		"good":                     {Forgery{}, "", nil},
 		"kid is a number":          {header("kid", 1), "form header-malformed", ErrMalformed},
+		"typ is a number":          {header("typ", 5), "form header-malformed", ErrMalformed},
+		"another typ":              {header("typ", "at+jwt"), "", nil},
 		"embedded key is no key":   {header("jwk", "x"), "form header-malformed", ErrMalformed},
 		"payload not encoded":      {Forgery{Header: map[string]any{"b64": false, "crit": []string{"b64"}}}, "form payload-unencoded", ErrMalformed},
 		"unknown extension":        {Forgery{Header: map[string]any{"crit": []string{"exp"}, "exp": 1}}, "critical critical-unknown", ErrMalformed},
@@ -67,7 +70,14 @@ func TestExamineReasons(t *testing.T) {
 		"nbf ahead":                {claim("nbf", now+1), "not-before not-yet-valid", ErrNotYetValid},
 		"nbf now":                  {claim("nbf", now), "", nil},
 		"exp now":                  {claim("exp", now), "expiry expired", ErrExpired},
-		"exp with a fraction":      {claim("exp", float64(now)+0.5), "", nil},
+		"exp with a fraction":      {claim("exp", float64(now)+100.5), "claims claim-malformed", ErrMalformed},
+		"exp with a fraction of 0": {claim("exp", json.RawMessage(fmt.Sprintf("%d.0", now+100))), "claims claim-malformed", ErrMalformed},
+		"exp with an exponent":     {claim("exp", json.RawMessage(fmt.Sprintf("%de0", now+100))), "claims claim-malformed", ErrMalformed},
+		"iat with a fraction":      {claim("iat", float64(now)-100.5), "claims claim-malformed", ErrMalformed},
+		"iat with an exponent":     {claim("iat", json.RawMessage(fmt.Sprintf("%de0", now-100))), "claims claim-malformed", ErrMalformed},
+		"iat is zero":              {claim("iat", 0), "claims claim-malformed", ErrMalformed},
+		"iat is one":               {claim("iat", 1), "", nil},
+		"nbf with a fraction":      {claim("nbf", float64(now)-0.5), "", nil},
 		"email not verified":       {claim("email_verified", false), "email-verified email-not-verified", ErrEmail},
 		"no email_verified":        {claim("email_verified", nil), "", nil},
 		"a day to live":            {claim("exp", now+24*60*60), "lifetime lives-too-long", ErrLifetime},
@@ -222,15 +232,17 @@ func TestExamineForeign(t *testing.T) {
 		claims map[string]any
 		want   string
 	}{
-		"nothing but exp":   {map[string]any{"iss": nil, "azp": nil, "sub": nil, "email": nil, "email_verified": nil, "iat": nil}, ""},
-		"email":             {map[string]any{"email_verified": false}, ""},
-		"a year to live":    {map[string]any{"exp": c.Now().Add(365 * 24 * time.Hour).Unix()}, ""},
-		"one of many":       {map[string]any{"aud": []string{"https://a.example", audience}}, ""},
-		"a list of one":     {map[string]any{"aud": []string{audience}}, ""},
-		"another list":      {map[string]any{"aud": []string{"https://a.example", "https://b.example"}}, "audience-wrong"},
-		"empty list":        {map[string]any{"aud": []string{}}, "audience-wrong"},
-		"a list of numbers": {map[string]any{"aud": []int{1}}, "claim-malformed"},
-		"aud is null":       {map[string]any{"aud": json.RawMessage("null")}, "claim-malformed"},
+		"times in fractions": {map[string]any{"iat": float64(c.Now().Unix()) - 0.5, "exp": json.RawMessage(fmt.Sprintf("%de0", c.Now().Unix()+1))}, ""},
+		"iat is zero":        {map[string]any{"iat": 0}, ""},
+		"nothing but exp":    {map[string]any{"iss": nil, "azp": nil, "sub": nil, "email": nil, "email_verified": nil, "iat": nil}, ""},
+		"email":              {map[string]any{"email_verified": false}, ""},
+		"a year to live":     {map[string]any{"exp": c.Now().Add(365 * 24 * time.Hour).Unix()}, ""},
+		"one of many":        {map[string]any{"aud": []string{"https://a.example", audience}}, ""},
+		"a list of one":      {map[string]any{"aud": []string{audience}}, ""},
+		"another list":       {map[string]any{"aud": []string{"https://a.example", "https://b.example"}}, "audience-wrong"},
+		"empty list":         {map[string]any{"aud": []string{}}, "audience-wrong"},
+		"a list of numbers":  {map[string]any{"aud": []int{1}}, "claim-malformed"},
+		"aud is null":        {map[string]any{"aud": json.RawMessage("null")}, "claim-malformed"},
 	} {
 		token, err := s.Forge(Claims{Audience: audience}, Forgery{Claims: tt.claims})
 		if err != nil {

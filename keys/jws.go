@@ -69,6 +69,9 @@ func (x *examiner) form(token string) *jws {
 			x.e.Claims = j.payload
 		}
 	}
+	if typ := ""; reason == "" && x.strict() && !readString(j.header, "typ", &typ) {
+		reason, detail = "header-malformed", "typ is no string, as Google's libraries for Go want it"
+	}
 	if reason != "" {
 		x.fail("form", reason, ErrMalformed, "%s", detail)
 		return j
@@ -301,4 +304,11 @@ func numericDate(raw json.RawMessage, to *time.Time) bool {
 	whole, fraction := math.Modf(seconds)
 	*to = time.Unix(int64(whole), int64(fraction*1e9)).UTC()
 	return true
+}
+
+// wholeNumber says whether a number is written without a fraction and without an
+// exponent, the only form that encoding/json reads into an int64.
+func wholeNumber(raw json.RawMessage) bool {
+	_, err := strconv.ParseInt(string(raw), 10, 64)
+	return err == nil
 }

@@ -25,7 +25,7 @@ type keysVerify struct {
 	Alg      []string `placeholder:"ALG" help:"With --keys: the algorithms that are permitted. Default RS256."`
 	Iss      string   `placeholder:"URL" help:"With --keys: what the issuer must be."`
 	Azp      string   `placeholder:"ID" help:"With --keys: what the authorized party must be."`
-	Foreign  bool     `help:"With --keys: it is no mail provider's token; aud may be a list, iat missing, the email not verified, the life long."`
+	Foreign  bool     `help:"With --keys: it is no mail provider's token; aud may be a list, iat missing, a time have a fraction, the email not be verified, the life be long."`
 	JWS      bool     `name:"jws" help:"With --keys: look at the signature only; the payload may be anything."`
 	JSON     bool     `name:"json" help:"Print as JSON."`
 }
