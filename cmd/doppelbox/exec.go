@@ -111,6 +111,12 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 		}
 	}
 	outlivePipes()
+	// Whatever of the user's has to be waited for is read before signals are
+	// caught: it may be a pipe.
+	trust, err := readTrust(s, os.Getenv)
+	if err != nil {
+		return err
+	}
 	p, err := c.open(ctx, s)
 	if err != nil {
 		return err
@@ -130,7 +136,7 @@ func (c *execCommand) Run(ctx context.Context, s streams, child childCommand) (e
 		return err
 	}
 	defer func() { atEnd(os.RemoveAll(dir)) }()
-	files, err := writeTrust(s, dir, os.Getenv, p.CA().PEM())
+	files, err := writeTrust(dir, trust, p.CA().PEM())
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -200,6 +201,27 @@ func TestExecReading(t *testing.T) {
 	}
 	e.send(t, syscall.SIGTERM)
 	e.end(t, -1) // By the signal itself.
+}
+
+// The same where the authorities of the user come from a pipe.
+func TestExecReadingAuthorities(t *testing.T) {
+	t.Parallel()
+	for _, variable := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"} {
+		e := newExec(t, "--", "true")
+		pipe := filepath.Join(t.TempDir(), "pipe")
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e.cmd.Env = append(e.cmd.Env, variable+"="+pipe)
+		e.start(t)
+		in, err := os.OpenFile(pipe, os.O_WRONLY, 0) // Which waits for the one who reads.
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		e.send(t, syscall.SIGTERM)
+		e.end(t, -1)
+	}
 }
 
 // That nobody reads what exec has to say ends neither it nor the command, which

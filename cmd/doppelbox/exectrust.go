@@ -37,27 +37,71 @@ type trustFiles struct {
 	java                           string // The bundle as a trust store in PKCS #12.
 }
 
+// userTrust is whom the command would trust without us.
+type userTrust struct {
+	base []byte            // Certificates of the system, or of the user's SSL_CERT_FILE.
+	own  map[string][]byte // Those of the other variables that the user has set.
+}
+
+// readTrust reads the user's authorities.
+func readTrust(s streams, getenv func(string) string) (u userTrust, err error) {
+	if path := getenv("SSL_CERT_FILE"); path != "" {
+		u.base, err = readNamed(s, "SSL_CERT_FILE", path)
+	} else {
+		u.base = readSystem(s)
+	}
+	u.own = map[string][]byte{}
+	for _, variable := range []string{"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HTTPLIB2_CA_CERTS", "NODE_EXTRA_CA_CERTS"} {
+		if path := getenv(variable); path != "" && err == nil {
+			u.own[variable], err = readNamed(s, variable, path)
+		}
+	}
+	return u, err
+}
+
+// readNamed returns the authorities of a file or folder that the user has named.
+func readNamed(s streams, variable, path string) ([]byte, error) {
+	text, err := readBundle(path)
+	if err != nil {
+		return nil, usagef("%s: %w", variable, err)
+	}
+	if len(text) == 0 {
+		fmt.Fprintf(s.err, "doppelbox: warning: %s: there is no certificate in %q\n", variable, path)
+	}
+	return text, nil
+}
+
+// readSystem returns the authorities that this system trusts.
+func readSystem(s streams) []byte {
+	for _, path := range systemBundles {
+		text, err := readBundle(path)
+		if err == nil && len(text) > 0 {
+			return text
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintf(s.err, "doppelbox: warning: %s\n", oneLine(err.Error()))
+		}
+	}
+	fmt.Fprintln(s.err, "doppelbox: warning: this system has no file of authorities: the command trusts ours alone")
+	return nil
+}
+
 // trustMaker writes the files.
 type trustMaker struct {
-	s    streams
 	dir  string
 	ours []byte
 }
 
 // writeTrust writes files with the user's authorities and ours to a folder.
-func writeTrust(s streams, dir string, getenv func(string) string, ours []byte) (f trustFiles, err error) {
-	m := trustMaker{s, dir, ours}
+func writeTrust(dir string, u userTrust, ours []byte) (f trustFiles, err error) {
+	m := trustMaker{dir, ours}
 	if f.ca, err = m.write("ca.pem", nil); err != nil {
 		return f, err
 	}
-	base, err := m.base(getenv("SSL_CERT_FILE"))
-	if err != nil {
+	if f.bundle, err = m.write("ca-bundle.pem", u.base); err != nil {
 		return f, err
 	}
-	if f.bundle, err = m.write("ca-bundle.pem", base); err != nil {
-		return f, err
-	}
-	if f.java, err = m.writeTrustStore(slices.Concat(base, m.ours)); err != nil {
+	if f.java, err = m.writeTrustStore(slices.Concat(u.base, m.ours)); err != nil {
 		return f, err
 	}
 	f.requests, f.curl, f.httplib2, f.node = f.bundle, f.bundle, f.bundle, f.ca
@@ -70,52 +114,16 @@ func writeTrust(s streams, dir string, getenv func(string) string, ours []byte) 
 		{"HTTPLIB2_CA_CERTS", "httplib2.pem", &f.httplib2},
 		{"NODE_EXTRA_CA_CERTS", "node.pem", &f.node},
 	} {
-		path := getenv(v.variable)
-		if path == "" {
-			continue
-		}
-		text, err := m.user(v.variable, path)
-		if err != nil {
-			return f, err
-		}
-		if *v.file, err = m.write(v.name, text); err != nil {
-			return f, err
+		if text, set := u.own[v.variable]; set {
+			if *v.file, err = m.write(v.name, text); err != nil {
+				return f, err
+			}
 		}
 	}
-	if getenv("REQUESTS_CA_BUNDLE") == "" {
+	if _, set := u.own["REQUESTS_CA_BUNDLE"]; !set {
 		f.requests = f.curl // Python's requests heeds that variable where its own is not set.
 	}
 	return f, nil
-}
-
-// user returns the authorities of a file or folder that the user has named.
-func (m trustMaker) user(variable, path string) ([]byte, error) {
-	text, err := readBundle(path)
-	if err != nil {
-		return nil, usagef("%s: %w", variable, err)
-	}
-	if len(text) == 0 {
-		fmt.Fprintf(m.s.err, "doppelbox: warning: %s: there is no certificate in %q\n", variable, path)
-	}
-	return text, nil
-}
-
-// base returns the authorities that the command would trust without us.
-func (m trustMaker) base(user string) ([]byte, error) {
-	if user != "" {
-		return m.user("SSL_CERT_FILE", user)
-	}
-	for _, path := range systemBundles {
-		text, err := readBundle(path)
-		if err == nil && len(text) > 0 {
-			return text, nil
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			fmt.Fprintf(m.s.err, "doppelbox: warning: %s\n", oneLine(err.Error()))
-		}
-	}
-	fmt.Fprintln(m.s.err, "doppelbox: warning: this system has no file of authorities: the command trusts ours alone")
-	return nil, nil
 }
 
 // write writes authorities and ours to a file, and returns its path.
