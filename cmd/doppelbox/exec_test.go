@@ -158,6 +158,13 @@ func TestJavaOptions(t *testing.T) {
 	if got := strings.Join(nonProxyHosts(bypass), "|"); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	// What other programs ignore leads nowhere.
+	for _, entry := range []string{"*.googleapis.*", "www.googleapis*", "*www.google*", "https://www.googleapis.com", "a.example|www.googleapis.com",
+		"[www.googleapis.com]", "[www.googleapis.com]:443", "*.*.com", "*", "https://a.example/"} {
+		if got := nonProxyHosts([]string{entry}); len(got) > 0 {
+			t.Errorf("of %s there is %s", entry, got)
+		}
+	}
 	proxy := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
 	got := javaOptions("-Xmx1g", proxy, `/home/Alice's "own"/store`, nil)
 	if !strings.HasPrefix(got, `-Xmx1g "-Djavax.net.ssl.trustStore=/home/Alice's "'"'"own"'"'"/store" -Djavax.net.ssl.trustStoreType=PKCS12 `) || !strings.Contains(got, " -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=4711 ") {

@@ -63,16 +63,21 @@ func javaQuoted(word string) string {
 }
 
 // nonProxyHosts are entries of NO_PROXY in Java's form, which has an asterisk
-// for any beginning or end. Networks have none.
+// for any beginning or end. Networks have none. What programs make nothing of, a
+// URL or an asterisk elsewhere than in front, must not come to mean something
+// there, such as a host that our proxy answers for.
 func nonProxyHosts(bypass []string) []string {
 	var list []string
 	for _, entry := range bypass {
+		if strings.Contains(entry, "://") || strings.ContainsAny(strings.TrimLeft(entry, "*."), "*|") {
+			continue
+		}
 		host, _, err := net.SplitHostPort(entry)
 		if err != nil {
 			host = strings.Trim(entry, "[]")
 		}
 		switch {
-		case strings.Contains(host, "/") || host == "":
+		case strings.Contains(host, "/") || covers(host) || host == "":
 		case strings.Contains(host, ":"):
 			list = append(list, "["+host+"]")
 		case net.ParseIP(host) != nil || host == "localhost":
