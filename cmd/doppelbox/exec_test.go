@@ -166,9 +166,21 @@ func TestJavaOptions(t *testing.T) {
 		}
 	}
 	proxy := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
-	got := javaOptions("-Xmx1g", proxy, `/home/Alice's "own"/store`, nil)
-	if !strings.HasPrefix(got, `-Xmx1g "-Djavax.net.ssl.trustStore=/home/Alice's "'"'"own"'"'"/store" -Djavax.net.ssl.trustStoreType=PKCS12 `) || !strings.Contains(got, " -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=4711 ") {
-		t.Errorf("got %s", got)
+	ours := ` "-Djavax.net.ssl.trustStore=/home/Alice's "'"'"own"'"'"/store" -Djavax.net.ssl.trustStoreType=PKCS12 ` +
+		`-Djavax.net.ssl.trustStorePassword=changeit -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=4711 -Dhttp.nonProxyHosts=localhost`
+	const trust, hosts = "-Djavax.net.ssl.trustStore=x", "-Dhttp.nonProxyHosts=*"
+	for _, test := range []struct{ tool, jdk, last, want string }{
+		{"", "", "", "JAVA_TOOL_OPTIONS=" + ours[1:]},
+		{"-Xmx1g", "-Dhttp.proxyHost=x", "-Xmx2g", "JAVA_TOOL_OPTIONS=-Xmx1g" + ours},
+		// Two variables count for more than that one.
+		{trust, trust, hosts, "JAVA_TOOL_OPTIONS=" + trust + ours + "\nJDK_JAVA_OPTIONS=" + trust + ours + "\n_JAVA_OPTIONS=" + hosts + ours},
+		{"", "", "-Dhttps.proxyHost=x", "JAVA_TOOL_OPTIONS=" + ours[1:] + "\n_JAVA_OPTIONS=-Dhttps.proxyHost=x" + ours},
+	} {
+		env := map[string]string{"JAVA_TOOL_OPTIONS": test.tool, "JDK_JAVA_OPTIONS": test.jdk, "_JAVA_OPTIONS": test.last}
+		got := javaEnv(func(name string) string { return env[name] }, proxy, `/home/Alice's "own"/store`, []string{"localhost"})
+		if text := strings.Join(got, "\n"); text != test.want {
+			t.Errorf("of %v there is\n%s\nnot\n%s", env, text, test.want)
+		}
 	}
 }
 

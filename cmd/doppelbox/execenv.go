@@ -17,7 +17,7 @@ func childEnv(getenv func(string) string, a *around, f trustFiles) []string {
 	proxy, certs := "http://"+a.proxyAddr.String(), "https://"+a.certs.String()
 	smtpHost, smtpPort, _ := net.SplitHostPort(a.smtp.String()) // An address of ours has both.
 	bypass := noProxy(getenv("NO_PROXY"), getenv("no_proxy"))
-	return []string{
+	return append([]string{
 		"HTTPS_PROXY=" + proxy, "https_proxy=" + proxy,
 		"NO_PROXY=" + strings.Join(bypass, ","), "no_proxy=" + strings.Join(bypass, ","),
 		"NODE_USE_ENV_PROXY=1", // Node 24 heeds the proxy only if told to.
@@ -25,15 +25,13 @@ func childEnv(getenv func(string) string, a *around, f trustFiles) []string {
 		"SSL_CERT_FILE=" + f.bundle, "REQUESTS_CA_BUNDLE=" + f.requests, "CURL_CA_BUNDLE=" + f.curl, "NODE_EXTRA_CA_CERTS=" + f.node,
 		"HTTPLIB2_CA_CERTS=" + f.httplib2, // Python's oauth2client, of Google's own sample, goes by httplib2.
 
-		"JAVA_TOOL_OPTIONS=" + javaOptions(getenv("JAVA_TOOL_OPTIONS"), a.proxyAddr, f.java, bypass),
-
 		"DOPPELBOX_SMTP=" + a.smtp.String(), "DOPPELBOX_SMTP_HOST=" + smtpHost, "DOPPELBOX_SMTP_PORT=" + smtpPort,
 		"DOPPELBOX_API=http://" + a.api.String(), "DOPPELBOX_PROXY=" + proxy,
 		"DOPPELBOX_CERTS=" + certs + keys.PathCertificates, "DOPPELBOX_JWKS=" + certs + keys.PathJWKS,
 		"DOPPELBOX_DISCOVERY=" + certs + keys.PathDiscovery, "DOPPELBOX_TOKENINFO=" + certs + keys.PathTokenInfo,
 		"DOPPELBOX_CA=" + f.ca, "DOPPELBOX_CA_BUNDLE=" + f.bundle,
 		"DOPPELBOX_ACCOUNT=" + a.account, "DOPPELBOX_DOMAIN=" + a.domain,
-	}
+	}, javaEnv(getenv, a.proxyAddr, f.java, bypass)...)
 }
 
 // noProxy is the list of hosts that are reached without a proxy: the user's

@@ -36,10 +36,26 @@ func (m trustMaker) writeTrustStore(text []byte) (string, error) {
 	return m.writeFile("truststore.p12", data)
 }
 
-// javaOptions are options for every Java machine that is started, after those
-// that the user has set: of two that say the same, the later one counts. A
-// trust store that the user has named is so replaced.
-func javaOptions(user string, proxy net.Addr, store string, bypass []string) string {
+// javaEnv are the variables with options for every Java machine that is started,
+// each with ours after those that the user has set: of two that say the same, the
+// later one counts. A trust store that the user has named is so replaced. What
+// is in JDK_JAVA_OPTIONS, which the java command reads, and in _JAVA_OPTIONS
+// counts for more than what is in JAVA_TOOL_OPTIONS, so where they speak of the
+// same things they get ours, too.
+func javaEnv(getenv func(string) string, proxy net.Addr, store string, bypass []string) []string {
+	ours := javaOptions(proxy, store, bypass)
+	env := []string{"JAVA_TOOL_OPTIONS=" + strings.TrimSpace(getenv("JAVA_TOOL_OPTIONS")+" "+ours)}
+	for _, name := range []string{"JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"} {
+		user := getenv(name)
+		if strings.Contains(user, "javax.net.ssl.") || strings.Contains(user, "https.proxy") || strings.Contains(user, "http.nonProxyHosts") {
+			env = append(env, name+"="+user+" "+ours)
+		}
+	}
+	return env
+}
+
+// javaOptions are the options that lead to our proxy and trust our authority.
+func javaOptions(proxy net.Addr, store string, bypass []string) string {
 	host, port, _ := net.SplitHostPort(proxy.String()) // An address of ours has both.
 	options := []string{
 		"-Djavax.net.ssl.trustStore=" + store, "-Djavax.net.ssl.trustStoreType=PKCS12", "-Djavax.net.ssl.trustStorePassword=" + javaPassword,
@@ -48,10 +64,10 @@ func javaOptions(user string, proxy net.Addr, store string, bypass []string) str
 	for i := range options {
 		options[i] = javaQuoted(options[i])
 	}
-	return strings.TrimSpace(user + " " + strings.Join(options, " "))
+	return strings.Join(options, " ")
 }
 
-// javaQuoted quotes a word as JAVA_TOOL_OPTIONS has it: between quotes of one
+// javaQuoted quotes a word as all of these variables have it: between quotes of one
 // kind, in which nothing is special but the quote itself.
 func javaQuoted(word string) string {
 	if !strings.ContainsAny(word, " \t\n\v\f\r\"'") {

@@ -37,7 +37,9 @@ func TestPeersExecJava(t *testing.T) {
 	run := func(code int, urls string) string {
 		// A folder with a space and quotes in its name, as a home folder may have.
 		cmd := exec.CommandContext(peerContext(t), binary, "exec", "--dns=zone", "--", "sh", "-c", `exec "$@" `+urls, "sh", java, program)
-		cmd.Env = append(cmd.Environ(), "TMPDIR="+spacedFolder(t), "JAVA_TOOL_OPTIONS=-Dour.own=kept", "NO_PROXY=.corp.example")
+		cmd.Env = append(cmd.Environ(), "TMPDIR="+spacedFolder(t), "JAVA_TOOL_OPTIONS=-Dour.own=kept",
+			// What would lead past the proxy or trust others.
+			"JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStore=nowhere", "_JAVA_OPTIONS=-Dhttp.nonProxyHosts=*", "NO_PROXY=.corp.example,www.googleapis*,https://accounts.google.com")
 		return output(t, code, cmd)
 	}
 	got := run(0, `https://www.googleapis.com/oauth2/v1/certs https://www.googleapis.com/oauth2/v3/certs https://accounts.google.com/.well-known/openid-configuration $DOPPELBOX_CERTS`)
