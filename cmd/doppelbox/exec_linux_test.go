@@ -46,7 +46,7 @@ func openTerminal(t *testing.T) (keyboard, programs *os.File) {
 }
 
 // At a terminal the command has it as its own, and what is typed reaches it
-// once: from the terminal, and not from us as well.
+// once, as a change of its size does: from the terminal, and not from us as well.
 func TestExecTerminal(t *testing.T) {
 	t.Parallel()
 	keyboard, programs := openTerminal(t)
@@ -62,7 +62,13 @@ func TestExecTerminal(t *testing.T) {
 		t.Errorf("it found %v", got)
 	}
 	const often = 20 // One sent twice might be taken for one.
-	for range often {
+	for i := range uint16(often) {
+		if err := unix.IoctlSetWinsize(int(keyboard.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: i + 1, Col: 80}); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.next(t); got != syscall.SIGWINCH.String() {
+			t.Fatalf("a window's change came as %q", got)
+		}
 		for _, typed := range []struct{ key, name string }{{"\x03", "interrupt"}, {"\x1c", "quit"}} {
 			if _, err := io.WriteString(keyboard, typed.key); err != nil {
 				t.Fatal(err)

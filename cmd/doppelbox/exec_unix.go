@@ -12,11 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passedOn are the signals that end a program or speak to it. Those that stop
-// and continue one are left alone: the terminal sends them to the whole
-// process group, and so we stop and continue with the command.
+// passedOn are the signals that end a program or speak to it, as exec's help
+// lists them. Those that stop and continue one are left alone: the terminal sends
+// them to the whole process group, and so we stop and continue with the command.
+// SIGTRAP, SIGSYS and SIGSTKFLT are lost for the command: Go has them end us.
 func passedOn() []os.Signal {
-	return []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGINT}
+	list := []os.Signal{
+		syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGINT,
+		syscall.SIGABRT, syscall.SIGALRM, syscall.SIGXCPU, syscall.SIGWINCH,
+	}
+	if power := unix.SignalNum("SIGPWR"); power != 0 { // Not every system has it.
+		list = append(list, power)
+	}
+	return list
 }
 
 // signals catches what is sent to us for the command.
@@ -55,14 +63,15 @@ func (s signals) stop() {
 }
 
 // sentByTerminal says whether a signal has reached the command already. What
-// is typed at a terminal, as ^C and ^\, it sends to the whole foreground
-// process group, to which the command belongs as we do; a program that asks at
-// the first ^C and ends at the second would end at the first if it came twice.
-// Who sent a signal is not told to a Go program, so one of these two counts as
-// typed if our group is in the foreground of a terminal. A kill -INT of our
-// process alone is then lost, which is the lesser evil: kill -TERM is not.
+// is typed at a terminal, as ^C and ^\, and that its window has another size, it
+// sends to the whole foreground process group, to which the command belongs as
+// we do; a program that asks at the first ^C and ends at the second would end at
+// the first if it came twice. Who sent a signal is not told to a Go program, so
+// one of these three counts as the terminal's if our group is in the foreground
+// of one. A kill -INT of our process alone is then lost, which is the lesser
+// evil: kill -TERM is not.
 func (s signals) sentByTerminal(sig os.Signal) bool {
-	if s.tty == nil || sig != syscall.SIGINT && sig != syscall.SIGQUIT {
+	if s.tty == nil || sig != syscall.SIGINT && sig != syscall.SIGQUIT && sig != syscall.SIGWINCH {
 		return false
 	}
 	group, err := unix.IoctlGetInt(int(s.tty.Fd()), unix.TIOCGPGRP)
@@ -75,12 +84,15 @@ func (s signals) sentByTerminal(sig os.Signal) bool {
 func outlivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // run runs a command to its end, and passes on what is sent to us meanwhile. A
-// signal that came before the command was started ends us instead.
+// signal that came before the command was started ends us instead, unless it is
+// one that ends nobody.
 func (s signals) run(std streams, child childCommand, env []string) error {
 	for _, c := range s.kinds {
 		select {
 		case sig := <-c:
-			return childExit(exitSignal + int(sig.(syscall.Signal)))
+			if sig != syscall.SIGWINCH {
+				return childExit(exitSignal + int(sig.(syscall.Signal)))
+			}
 		default:
 		}
 	}

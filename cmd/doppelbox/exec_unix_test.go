@@ -22,6 +22,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // executing is a doppelbox exec in a process of its own.
@@ -112,7 +114,14 @@ func TestExecSignals(t *testing.T) {
 	if got := e.until(t, "ready"); !slices.Contains(got, "1 terminal=false") {
 		t.Errorf("it found %v", got)
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGINT} {
+	list := []syscall.Signal{
+		syscall.SIGINT, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGINT,
+		syscall.SIGABRT, syscall.SIGALRM, syscall.SIGXCPU, syscall.SIGWINCH,
+	}
+	if power := unix.SignalNum("SIGPWR"); power != 0 {
+		list = append(list, power)
+	}
+	for _, sig := range list {
 		e.send(t, sig)
 		if got := e.next(t); got != sig.String() {
 			t.Errorf("%v came as %s", sig, got)
@@ -125,7 +134,7 @@ func TestExecSignals(t *testing.T) {
 // A command that a signal ends ends exec with 128 and its number.
 func TestExecKilled(t *testing.T) {
 	t.Parallel()
-	for sig, code := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130, syscall.SIGHUP: 129} {
+	for sig, code := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130, syscall.SIGHUP: 129, syscall.SIGALRM: 142, syscall.SIGABRT: 134} {
 		e := newExec(t, "--", "sh", "-c", "echo ready; exec cat")
 		in, err := e.cmd.StdinPipe() // Open, so that cat waits.
 		if err != nil {
@@ -145,9 +154,16 @@ func TestExecTooEarly(t *testing.T) {
 	t.Parallel()
 	caught := signals{kinds: []chan os.Signal{make(chan os.Signal, 1), make(chan os.Signal, 1)}}
 	caught.kinds[1] <- syscall.SIGTERM
-	err := caught.run(streams{strings.NewReader(""), io.Discard, io.Discard}, childCommand{"nowhere"}, nil)
-	if err != childExit(143) {
+	run := func() error {
+		return caught.run(streams{strings.NewReader(""), io.Discard, io.Discard}, childCommand{"nowhere"}, nil)
+	}
+	if err := run(); err != childExit(143) {
 		t.Errorf("it ended with %v", err)
+	}
+	// But not one that ends nobody.
+	caught.kinds[0] <- syscall.SIGWINCH
+	if err := run(); err != childExit(exitNotFound) {
+		t.Errorf("after a window has changed it ended with %v", err)
 	}
 }
 
