@@ -151,8 +151,9 @@ func subject(names []string) pkix.Name {
 // TLSConfig returns a server configuration that answers for the given names.
 // Each gets a certificate of its own when a client first asks for it; they are
 // kept, and there are no more of them than names. A client that names another
-// host is refused. One that names none, as Java does not for "localhost" and
-// nobody does for an address, gets a certificate for all names.
+// host is refused, and told that it is another one. One that names none, as Java
+// does not for "localhost" and nobody does for an address, gets a certificate for
+// all names.
 func (c *CA) TLSConfig(names ...string) (*tls.Config, error) {
 	leaves := map[string]*leaf{"": {names: slices.Clone(names)}}
 	for _, name := range names {
@@ -173,7 +174,9 @@ func (c *CA) TLSConfig(names ...string) (*tls.Config, error) {
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			l := leaves[strings.ToLower(hello.ServerName)]
 			if l == nil {
-				return nil, fmt.Errorf("no certificate for %q", hello.ServerName)
+				// To crypto/tls that means unrecognized_name, and an error would mean that
+				// something is wrong with us.
+				return nil, nil
 			}
 			l.once.Do(func() { l.cert, l.err = c.Leaf(l.names...) })
 			return &l.cert, l.err
