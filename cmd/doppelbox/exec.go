@@ -44,7 +44,7 @@ What --pass-on lets through goes by the HTTPS_PROXY that was set before, less NO
 
 WORLD may be "-": then it is read from standard input, which is at its end for CMD.
 
-On Unix, TERM, HUP, INT, QUIT, USR1, USR2, ABRT, ALRM, XCPU, WINCH and PWR that are sent to exec are passed on to CMD.
+On Unix, TERM, HUP, INT, QUIT, USR1, USR2, ABRT, ALRM, XCPU, WINCH and PWR that are sent to exec are passed on to CMD. One that is sent to the whole process group, as timeout sends TERM, reaches CMD twice.
 
 The exit code is that of CMD; 128 and the number of the signal that ended it; 127 if there is no CMD, 126 if it cannot be run.`
 }

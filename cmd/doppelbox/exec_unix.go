@@ -69,7 +69,8 @@ func (s signals) stop() {
 // the first if it came twice. Who sent a signal is not told to a Go program, so
 // one of these three counts as the terminal's if our group is in the foreground
 // of one. A kill -INT of our process alone is then lost, which is the lesser
-// evil: kill -TERM is not.
+// evil: kill -TERM is not. But a TERM or a HUP of the whole group comes twice, as
+// it cannot be told from one of our process alone.
 func (s signals) sentByTerminal(sig os.Signal) bool {
 	if s.tty == nil || sig != syscall.SIGINT && sig != syscall.SIGQUIT && sig != syscall.SIGWINCH {
 		return false
