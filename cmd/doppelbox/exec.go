@@ -38,7 +38,7 @@ type execCommand struct {
 func (execCommand) Help() string {
 	return `CMD runs beside a fresh provider on free ports. HTTPS_PROXY leads to a proxy that answers for Google's certificate hosts with our keys and refuses others. SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and, for Java, JAVA_TOOL_OPTIONS trust our authority and yours. DOPPELBOX_SMTP, DOPPELBOX_API and others say where the provider is.
 
-The fetch that is built into Node 20 heeds no proxy; that of Node 24 does, as NODE_USE_ENV_PROXY tells it to. Google's own library for Node heeds it in every version.
+The fetch that is built into Node 20 heeds no proxy; that of Node 24 does, as NODE_USE_ENV_PROXY tells it to. Google's own library for Node heeds it in every version. Programs with GnuTLS, as Debian's wget is, do not read SSL_CERT_FILE: wget --ca-certificate=$DOPPELBOX_CA_BUNDLE trusts us.
 
 What --pass-on lets through goes by the HTTPS_PROXY that was set before, less NO_PROXY; ALL_PROXY does not count.
 
