@@ -270,7 +270,8 @@ func (x *examiner) claims(c *claimSet) {
 	default:
 		x.fail("email-verified", "email-not-verified", ErrEmail, "%s", quoted(c.Email))
 	}
-	switch left := c.Expiry.Sub(x.o.At); {
+	// In whole seconds, as oauth2client compares.
+	switch left := c.Expiry.Sub(x.o.At.Truncate(time.Second)); {
 	case !c.has("exp"):
 		x.skip("lifetime", "there is no exp")
 	case left < maxLife:

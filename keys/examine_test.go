@@ -97,6 +97,22 @@ func TestExamineReasons(t *testing.T) {
 	}
 }
 
+// TestExamineWithinASecond holds that the life of a token is measured in whole
+// seconds, as oauth2client has it: within a second nothing changes.
+func TestExamineWithinASecond(t *testing.T) {
+	t.Parallel()
+	s, c := newSet(t, Options{})
+	token, err := s.Forge(Claims{Audience: audience}, Forgery{Claims: map[string]any{"exp": c.Now().Unix() + 24*60*60}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range map[time.Duration]string{0: "lives-too-long", 999 * time.Millisecond: "lives-too-long", time.Second: ""} {
+		if e := s.Examine(token, VerifyOptions{Audience: audience, At: c.Now().Add(after)}); e.Reason != want {
+			t.Errorf("after %v: reason %s, want %s", after, e.Reason, want)
+		}
+	}
+}
+
 // TestExamineTellsEverything holds what is said of a token with two faults: all
 // is looked at, and what it says of itself is told.
 func TestExamineTellsEverything(t *testing.T) {
