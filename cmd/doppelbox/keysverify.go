@@ -17,7 +17,7 @@ import (
 
 type keysVerify struct {
 	apiFlag
-	Token    []string `arg:"" optional:"" help:"The token, also with \"Bearer\" before it; - or none reads standard input."`
+	Token    []string `arg:"" optional:"" help:"The token, also with \"Bearer\" before it, or as keys token --json prints it; - or none reads standard input."`
 	Aud      string   `placeholder:"URL" help:"What the audience must be. Without it, any is good."`
 	At       string   `placeholder:"TIME" help:"Verify as of then: RFC 3339, or from now, as in --at=-10m. Default now, by the provider's clock. The keys are those of now."`
 	Provider string   `placeholder:"DOMAIN" help:"The provider, where a world has several. Default the first."`
@@ -82,15 +82,21 @@ func (c *keysVerify) token(s streams) (string, error) {
 }
 
 // bare returns a token without what stands around it where it was copied from: a
-// byte order mark, quotes, the name of its field, the scheme, and the line breaks
-// of a mail or a log.
+// byte order mark, quotes, the name of its field, the scheme, what keys token
+// --json prints beside it, and the line breaks of a mail or a log.
 func bare(text string) string {
-	text = strings.Trim(strings.TrimSpace(strings.TrimPrefix(text, "\ufeff")), `"'`)
+	text = unquoted(strings.TrimPrefix(text, "\ufeff"))
 	if name, rest, ok := strings.Cut(text, ":"); ok && strings.EqualFold(strings.TrimSpace(name), "Authorization") {
-		text = strings.TrimSpace(rest)
+		text = unquoted(rest)
 	}
 	if fields := strings.Fields(text); len(fields) > 1 && strings.EqualFold(fields[0], "Bearer") {
-		text = strings.Join(fields[1:], " ")
+		text = unquoted(strings.Join(fields[1:], " "))
+	}
+	var made struct {
+		Token string `json:"token"`
+	}
+	if json.Unmarshal([]byte(text), &made) == nil && made.Token != "" {
+		text = made.Token
 	}
 	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' })
 	for i := range lines {
@@ -98,6 +104,9 @@ func bare(text string) string {
 	}
 	return strings.Join(lines, "")
 }
+
+// unquoted returns a text without the quotes around it.
+func unquoted(text string) string { return strings.Trim(strings.TrimSpace(text), `"'`) }
 
 // askProvider lets the running provider verify the token.
 func (c *keysVerify) askProvider(ctx context.Context, token string) (keys.Examination, error) {
