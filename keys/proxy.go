@@ -19,6 +19,7 @@ import (
 // The limits of what a client may send before its tunnel stands.
 const (
 	maxProxyHead     = 16 << 10         // Octets of a request's head.
+	headSlack        = 4 << 10          // So much more of one does net/http read than it is told.
 	proxyHeadTime    = 10 * time.Second // For the head, and for a TLS handshake.
 	proxyConnectTime = 30 * time.Second // Until a connection is passed on.
 	proxyIdleTime    = 2 * time.Minute  // Between two requests for certificates.
@@ -114,12 +115,12 @@ func NewProxy(s *Set, ca *CA, o ProxyOptions) (*Proxy, error) {
 	errorLog := slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)
 	p.outer = &http.Server{
 		Handler: http.HandlerFunc(p.serveOuter), DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead,
+		ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead - headSlack,
 		ErrorLog: errorLog, ConnState: p.track,
 	}
 	p.inner = &http.Server{
 		Handler:           http.HandlerFunc(p.serveInner),
-		ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead,
+		ReadHeaderTimeout: proxyHeadTime, IdleTimeout: proxyIdleTime, MaxHeaderBytes: maxProxyHead - headSlack,
 		ErrorLog: errorLog,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, tunnelKey{}, c.(*tls.Conn).NetConn().(*watchedConn).Conn)

@@ -171,6 +171,8 @@ func TestProxyRefuses(t *testing.T) {
 		{"GET https://www.googleapis.com/oauth2/v1/certs", "501 Not Implemented\r\n"},
 		{"GET /", "400 Bad Request\r\n"},
 		{"GET /" + strings.Repeat("a", 2*maxProxyHead), "431 Request Header Fields Too Large\r\n"},
+		{"GET /" + strings.Repeat("a", maxProxyHead-len("GET /"+rest)+1), "431 Request Header Fields Too Large\r\n"},
+		{"GET /" + strings.Repeat("a", maxProxyHead-len("GET /"+rest)), "400 Bad Request\r\n"},
 		{"\x16\x03\x01\x02\x00\x01", "400 Bad Request\r\n"},
 	} {
 		answer := r.say(t, test.request+rest)
