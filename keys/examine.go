@@ -200,7 +200,7 @@ func (x *examiner) payload(j *jws) *claimSet {
 		case ok && !numericDate(raw, t.to):
 			bad = append(bad, t.name+" is no NumericDate")
 		case ok && t.required && x.strict() && !wholeNumber(raw):
-			bad = append(bad, t.name+" is not written as whole seconds, as Google's libraries for Go want it")
+			bad = append(bad, t.name+" is not written as whole seconds, as Google's libraries for Go and Java want it")
 		case ok && t.name == "iat" && x.strict() && t.to.Unix() == 0:
 			bad = append(bad, "iat is 0, which Google's library for Node takes for none")
 		case !ok && t.required:

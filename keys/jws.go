@@ -70,7 +70,7 @@ func (x *examiner) form(token string) *jws {
 		}
 	}
 	if typ := ""; reason == "" && x.strict() && !readString(j.header, "typ", &typ) {
-		reason, detail = "header-malformed", "typ is no string, as Google's libraries for Go want it"
+		reason, detail = "header-malformed", "typ is no string, as Google's libraries for Go and Java want it"
 	}
 	if reason != "" {
 		x.fail("form", reason, ErrMalformed, "%s", detail)

@@ -138,8 +138,11 @@ func (e *executed) forge(t *testing.T, v verifierToken, good string) string {
 		header["kid"] = keyID(t, good)
 	}
 	for name, value := range v.claims {
-		if d, ok := value.(time.Duration); ok {
+		switch d := value.(type) {
+		case time.Duration:
 			value = time.Now().Add(d).Unix()
+		case fraction:
+			value = float64(time.Now().Add(time.Duration(d)).Unix()) + 0.5
 		}
 		claims[name] = value
 	}

@@ -34,11 +34,15 @@ type verifierToken struct {
 	accepts string // The columns that accept it, all, or none.
 
 	signing                keys.Signing
-	header, claims         map[string]any // A time.Duration is a time from now on; nil removes.
+	header, claims         map[string]any // A time.Duration is a time from now on, as is a fraction; nil removes.
 	currentKid             bool           // The header names the key that signs, whoever has signed.
 	embedKey, embedChain   bool
 	payloadChanged, cutOff bool // What is changed in a finished token.
 }
+
+// fraction is how long from now on a time is that is not written in whole
+// seconds.
+type fraction time.Duration
 
 // verifierTokens are the tokens, with the answers that the libraries gave. That
 // a library refuses what another one accepts is why a service has to know its
@@ -64,8 +68,12 @@ var verifierTokens = []verifierToken{
 	{name: "`exp` in 48 hours", accepts: "idtoken oidc python java", claims: map[string]any{"exp": 48 * time.Hour}},
 	{name: "`iat` in 10 minutes", accepts: "idtoken oidc", claims: map[string]any{"iat": 10 * time.Minute}},
 	{name: "no `iat`", accepts: "idtoken oidc", claims: map[string]any{"iat": nil}},
+	{name: "`exp` with half a second", accepts: "oidc node python oauth2client", claims: map[string]any{"exp": fraction(30 * time.Minute)}},
+	{name: "`iat` with half a second", accepts: "oidc node python oauth2client", claims: map[string]any{"iat": fraction(-10 * time.Minute)}},
+	{name: "`iat` 0", accepts: "idtoken oidc python oauth2client java", claims: map[string]any{"iat": 0}},
 	{name: "`nbf` in 30 minutes", accepts: "idtoken node python oauth2client java", claims: map[string]any{"nbf": 30 * time.Minute}},
 
+	{name: "`typ` a number", accepts: "oidc node python oauth2client", header: map[string]any{"typ": 5}},
 	{name: "signature changed", accepts: "none", signing: keys.SignBroken},
 	{name: "payload changed", accepts: "none", payloadChanged: true},
 	{name: "signature truncated", accepts: "none", signing: keys.SignTruncated},
