@@ -34,7 +34,7 @@ func TestRetime(t *testing.T) {
 	if err := s.Rotate(); err != nil {
 		t.Fatal(err)
 	}
-	c.advance(time.Hour - backdate - time.Second)
+	c.advance(time.Hour - Backdate - time.Second)
 	if _, err := s.Verify(long, VerifyOptions{Audience: audience}); err != nil {
 		t.Errorf("a token of before the change, in its last second: %v", err)
 	}
@@ -77,9 +77,9 @@ func TestRetimeUnused(t *testing.T) {
 		by   time.Duration
 		want error
 	}{
-		{time.Minute - backdate - time.Second, nil},
+		{time.Minute - Backdate - time.Second, nil},
 		{time.Second, ErrExpired},
-		{5*time.Minute + 10*time.Second + backdate - time.Second, ErrExpired}, // The last second of the overlap.
+		{5*time.Minute + 10*time.Second + Backdate - time.Second, ErrExpired}, // The last second of the overlap.
 		{time.Second, ErrUnknownKey},
 	} {
 		c.advance(step.by)

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// backdate is how far in the past iat lies: some verifiers grant no skew at
-// all (gmail-actions.md 3.3).
-const backdate = 5 * time.Second
+// Backdate is how far in the past iat lies unless it is given: some verifiers
+// grant no skew at all (gmail-actions.md 3.3).
+const Backdate = 5 * time.Second
 
 // Claims are the claims of a bearer token (RFC 7519 section 4, OpenID Connect
 // Core 1.0 section 2). In JSON they are the payload of a token: times are
@@ -100,7 +100,7 @@ func (s *Set) complete(v view, c Claims) Claims {
 	c.Subject = withDefault(c.Subject, s.opts.Subject)
 	c.EmailVerified = true
 	if c.IssuedAt.IsZero() {
-		c.IssuedAt = v.now.Add(-backdate)
+		c.IssuedAt = v.now.Add(-Backdate)
 	}
 	if c.Expiry.IsZero() {
 		c.Expiry = c.IssuedAt.Add(v.lifetime)

@@ -52,7 +52,7 @@ func TestTokenClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	iatTime := c.Now().Add(-backdate)
+	iatTime := c.Now().Add(-Backdate)
 	if want := (Claims{"https://id.mail.test", "7", audience, "actions@mail.test", "actions@mail.test", true, iatTime, iatTime.Add(time.Minute)}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -88,9 +88,9 @@ func TestVerify(t *testing.T) {
 		want  error
 	}{
 		{"good", good, time.Time{}, nil},
-		{"good until its last moment", good, now.Add(time.Hour - backdate - time.Nanosecond), nil},
-		{"expired", good, now.Add(time.Hour - backdate), ErrExpired},
-		{"before its time", good, now.Add(-backdate - time.Nanosecond), ErrNotYetIssued},
+		{"good until its last moment", good, now.Add(time.Hour - Backdate - time.Nanosecond), nil},
+		{"expired", good, now.Add(time.Hour - Backdate), ErrExpired},
+		{"before its time", good, now.Add(-Backdate - time.Nanosecond), ErrNotYetIssued},
 		{"issued in the future", sign(s, Claims{IssuedAt: now.Add(time.Minute)}), time.Time{}, ErrNotYetIssued},
 		{"issuer without scheme", sign(s, Claims{Issuer: "accounts.google.com"}), time.Time{}, nil},
 		{"issuer with another scheme", sign(s, Claims{Issuer: "http://accounts.google.com"}), time.Time{}, ErrIssuer},

@@ -135,7 +135,7 @@ func TestWalkRotations(t *testing.T) {
 		}
 		lookForEnds(t, s, now, ends)
 		if second%2 == 0 {
-			live = append(live, made{mint(t, s), now, now.Add(withDefault(timing.Lifetime, 20*seconds) - backdate)})
+			live = append(live, made{mint(t, s), now, now.Add(withDefault(timing.Lifetime, 20*seconds) - Backdate)})
 		}
 		// The oldest and the newest are enough.
 		for _, k := range []made{live[0], live[len(live)-1]} {

@@ -190,7 +190,7 @@ func (r *runner) thenGood(ctx context.Context, p Probe) error {
 		return err
 	}
 	if m, err = r.build(r.act, Change{}, ""); err != nil {
-		return err
+		return r.inapplicable(p, err)
 	}
 	attempt, after := r.send(ctx, p.ID, m)
 	if err := r.reached(ctx, p, attempt, after); err != nil {
@@ -257,7 +257,7 @@ func (r *runner) rotation(ctx context.Context, p Probe) error {
 	}
 	m, err := r.build(r.act, p.Change, "")
 	if err != nil {
-		return err
+		return r.inapplicable(p, err)
 	}
 	return r.repeat(ctx, p, m)
 }

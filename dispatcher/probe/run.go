@@ -19,9 +19,9 @@ type runner struct {
 	kids    map[keys.KeyState]string
 	secrets []string // Of all actions.
 	sent    int
-	sample  string         // A good bearer token.
-	sampled time.Time      // When it was made.
-	issued  map[int64]bool // The seconds in which good ones were issued, of the Unix epoch.
+	sample  string        // A good bearer token.
+	sampled time.Time     // When it was made.
+	used    map[span]bool // The times of the good ones that were made.
 
 	act    *action // The one that is tried now.
 	spent  string  // Why it counts as used up; empty if it does not.
@@ -74,7 +74,7 @@ func newRunner(ctx context.Context, t Target, o Options) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{o: o, probes: probes, kids: make(map[keys.KeyState]string), issued: make(map[int64]bool)}
+	r := &runner{o: o, probes: probes, kids: make(map[keys.KeyState]string), used: make(map[span]bool)}
 	if r.act, err = r.take(t); err != nil {
 		return nil, err
 	}

@@ -15,24 +15,52 @@ import (
 	"github.com/doppelbox/doppelbox/keys"
 )
 
+// maxOlder is how much older than usual a good token may be, at most: a service
+// may want one that was issued in the last half minute.
+const maxOlder = 10 * time.Second
+
+// span is what tells two good tokens apart: their times, in seconds of the Unix
+// epoch.
+type span struct{ issued, expiry int64 }
+
 // bearer makes a good bearer token that differs from the others of the run: a
-// service may take note of those that it has accepted. Signatures of RS256 are
-// deterministic, so that two of the same second would be the same octets; so
-// each has a second of its own, the usual one or the last one before that is
-// free, as far as its life permits: half of what is left of it. now is when the
-// token was made, as the keys date theirs: a little in the past.
+// service may take note of those that it has accepted. now is when the token
+// was made, as the keys date theirs: a little in the past. If there is no more
+// such token the error is inapplicable.
 func (r *runner) bearer() (token string, now time.Time, err error) {
 	usual := r.o.Keys.Complete(keys.Claims{})
-	now, life := usual.IssuedAt, usual.Expiry.Sub(usual.IssuedAt)
-	first := r.issuedAt()
-	earliest := first.Add(-(life - now.Sub(first)) / 2)
-	issued := first
-	for r.issued[issued.Unix()] && issued.After(earliest) {
-		issued = issued.Add(-time.Second)
+	now = usual.IssuedAt
+	issued, expiry, ok := r.times(now.Add(keys.Backdate), usual.Expiry.Sub(now))
+	if !ok {
+		return "", now, inapplicable{"no good bearer token is left that was not sent before: they live too short for more that differ (dial token.ttl)"}
 	}
-	r.issued[issued.Unix()] = true
-	token, err = r.o.Keys.ShapedToken(keys.Claims{Audience: r.first.Audience, IssuedAt: issued}, r.o.Shape)
+	token, err = r.o.Keys.ShapedToken(keys.Claims{Audience: r.first.Audience, IssuedAt: issued, Expiry: expiry}, r.o.Shape)
 	return token, now, err
+}
+
+// times returns iat and exp of a good token, and false if there are none that
+// were not used before. Signatures of RS256 are deterministic, so that tokens
+// with the same times would be the same octets. The usual times come first,
+// then tokens that expire a second earlier each, as far as half of what is left
+// of their life, and then those that are older, too. None lives longer than
+// life.
+func (r *runner) times(now time.Time, life time.Duration) (issued, expiry time.Time, ok bool) {
+	first := r.issuedAt()
+	last := first.Add(life)
+	if r.o.Shape.ID {
+		return first, last, true // Each has a jti of its own.
+	}
+	most := last.Sub(now) / 2
+	for older := time.Duration(0); older <= min(maxOlder, most); older += time.Second {
+		for shorter := older; shorter <= most; shorter += time.Second {
+			issued, expiry = first.Add(-older), last.Add(-shorter)
+			if s := (span{issued.Unix(), expiry.Unix()}); !r.used[s] {
+				r.used[s] = true
+				return issued, expiry, true
+			}
+		}
+	}
+	return issued, expiry, false
 }
 
 // issuedAt is iat of a token that is made now.
