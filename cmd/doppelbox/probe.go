@@ -31,7 +31,7 @@ type probeCommand struct {
 	LimitedUse string        `placeholder:"NAME" help:"The query parameter with the limited-use token; it is guessed otherwise. \"none\": there is none."`
 	Again      string        `placeholder:"CMD" help:"A shell command that has the service make the same action anew: by another mail or, with --url, by printing the new URL. Some requests can be tried only so, and what used up an action can be told."`
 	Other      string        `placeholder:"CMD" help:"Likewise, for another user."`
-	Effects    string        `placeholder:"CMD" help:"A shell command whose output changes if and only if the action is carried out, such as a query to a database."`
+	Effects    string        `placeholder:"CMD" help:"A shell command whose output changes if and only if the action is carried out, such as a query to a database. Let it print a number that goes up or down by one each time: only so can one be told from two."`
 	Rotate     bool          `help:"Rotate the provider's keys, to see whether the service gets along with it."`
 	Only       []string      `placeholder:"ID" help:"Only these requests, by id or group; --list has them."`
 	Skip       []string      `placeholder:"ID" help:"All but these."`

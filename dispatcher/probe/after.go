@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/doppelbox/doppelbox/dispatcher"
 )
@@ -122,50 +124,89 @@ func (r *runner) atOnce(ctx context.Context, p Probe) error {
 		wg.Go(func() { attempts[i] = r.o.Exchange(ctx, raw) })
 	}
 	wg.Wait()
-	accepted := 0
+	accepted, open := 0, 0
 	for _, a := range attempts {
 		shown = append(shown, redact(m, a))
 		if err := r.reached(ctx, p, a, shown[len(shown)-1]); err != nil {
 			return err
 		}
-		if outcome(a, unseen) == Accepted {
+		switch out := outcome(a, unseen); {
+		case out == Accepted:
 			accepted++
+		case out == Deferred || out == Unanswered || putOff(a):
+			open++
 		}
 	}
 	before := r.effect
 	if err := r.observeFirst(ctx); err != nil {
 		return err
 	}
-	mark, out, detail := judgeTwo(accepted, before, r.effect, r.o.Effects != nil)
-	if _, counted := times(before, r.effect); mark == Failed && accepted == 2 && !r.first.Bearer && (r.o.Effects == nil || !counted) {
+	mark, out, detail := judgeTwo(accepted, open, before, r.effect, r.o.Effects != nil)
+	if mark == Failed && accepted == 2 && !r.first.Bearer && r.o.Effects == nil {
 		mark, detail = Noted, detail+": sound if it was done once, which cannot be seen without an observer that counts (--effects)"
 	}
 	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: shown})
 	return nil
 }
 
-// judgeTwo judges two requests of which at most one may act.
-func judgeTwo(accepted int, before, after string, seen bool) (Mark, Outcome, string) {
+// countEffects is what lets once be told from twice.
+const countEffects = "--effects prints a number that goes up or down by one whenever the action is carried out"
+
+// judgeTwo judges two requests of which at most one may act. open is how many
+// were put off or not answered.
+func judgeTwo(accepted, open int, before, after string, seen bool) (Mark, Outcome, string) {
 	n, counted := times(before, after)
+	once := seen && counted && n == 1
 	switch {
 	case seen && counted && n > 1:
 		return Failed, Accepted, fmt.Sprintf("%d of two were accepted, and the action was carried out %d times", accepted, n)
+	case open > 0 && accepted < 2:
+		return Undetermined, Deferred, fmt.Sprintf("%d of two were accepted, and %d put off or not answered, which is no judgement", accepted, open)
+	case accepted == 0 && once:
+		return Failed, Consumed, "neither of two was answered 200, though the action was carried out once"
 	case accepted == 0:
 		return Failed, Refused, "neither of two was accepted: one must be"
+	case accepted == 1 && seen && !counted:
+		return Undetermined, Refused, "one of two was accepted, and whether the other one acted, too, cannot be seen: it can if " + countEffects
 	case accepted == 1:
 		return Held, Refused, "one of two was accepted"
-	case seen && counted && n == 1:
+	case once:
 		return Noted, Answered, "both were accepted, and the action was carried out once"
+	case seen && !counted:
+		return Undetermined, Accepted, "both were accepted, and whether they acted once or twice cannot be seen: it can if " + countEffects
 	}
 	return Failed, Accepted, "both were accepted"
 }
 
-// times is how often an action was carried out between two observations, if
-// these tell: numbers count, and what has not changed means never.
+// times is how often two requests carried an action out between two
+// observations, if these tell: the last number in them counts, up or down, and
+// what has not changed means never. More than twice cannot be, and so is no
+// count of what they did.
 func times(before, after string) (int, bool) {
-	a, errA := strconv.Atoi(strings.TrimSpace(before)) // A command ends what it prints with a newline.
-	b, errB := strconv.Atoi(strings.TrimSpace(after))
-	return b - a, before == after || errA == nil && errB == nil
+	if strings.TrimSpace(before) == strings.TrimSpace(after) { // A command ends what it prints with a newline.
+		return 0, true
+	}
+	a, okA := lastNumber(before)
+	b, okB := lastNumber(after)
+	n := max(a-b, b-a)
+	return n, okA && okB && (n == 1 || n == 2)
+}
+
+// lastNumber is the last number in a text, if it is a word of its own: the
+// digits in a hash are no number.
+func lastNumber(s string) (int, bool) {
+	end := strings.LastIndexAny(s, "0123456789") + 1
+	start := strings.LastIndexFunc(s[:end], func(c rune) bool { return c < '0' || c > '9' }) + 1
+	before, _ := utf8.DecodeLastRuneInString(s[:start])
+	behind, _ := utf8.DecodeRuneInString(s[end:])
+	if unicode.IsLetter(before) || unicode.IsLetter(behind) {
+		return 0, false
+	}
+	if before == '-' {
+		start--
+	}
+	n, err := strconv.Atoi(s[start:end])
+	return n, err == nil
 }
 
 // thenGood sends something that comes to nothing, as far as the provider can

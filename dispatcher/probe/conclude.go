@@ -15,15 +15,17 @@ func (r *runner) conclude() {
 // unjudged counts what must be refused and was not judged. A run that could
 // judge little must not look like one that found little.
 func (r *runner) unjudged() {
-	sent, open, unanswered := 0, 0, false
+	sent, open := 0, 0
+	var unanswered, uncounted bool
 	for _, result := range r.report.Results {
 		if result.Probe.Expect != MustRefuse || result.Outcome == NotSent {
 			continue
 		}
 		sent++
-		if result.Mark == Undetermined {
+		if result.Mark == Undetermined && result.Outcome != Refused { // What was refused says enough.
 			open++
 			unanswered = unanswered || result.Outcome == Unanswered
+			uncounted = uncounted || result.Outcome == Accepted
 		}
 	}
 	if open == 0 {
@@ -32,6 +34,9 @@ func (r *runner) unjudged() {
 	hint := ""
 	if unanswered && r.o.Effects == nil {
 		hint = "; with something that shows whether the action was carried out (--effects), a request that is not answered can be judged, too"
+	}
+	if uncounted {
+		hint += "; once can be told from twice if " + countEffects
 	}
 	r.problem("%d of %d requests that must be refused could not be judged%s", open, sent, hint)
 }

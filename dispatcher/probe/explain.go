@@ -21,24 +21,41 @@ func (r *runner) explain(ctx context.Context, result *Result) error {
 	case result.Outcome == Answered:
 		r.problem("%s: %s", nothing, result.Detail)
 		return nil
+	case result.Mark == Undetermined:
+		r.problem("%s: it was %s. %s", nothing, result.Detail, liftLimit)
+		return nil
+	case r.o.Fresh == nil && result.unjudged():
+		r.problem("%s: %s", nothing, result.Detail)
+		return nil
 	case r.o.Fresh == nil:
 		r.hint(result)
 		r.problem("%s. Either the service refuses every request, or a hostile one has used the action up. To tell the two apart, give it fresh actions: --again.%s",
 			nothing, r.suspects())
 		return nil
 	}
-	first := result.Detail
-	consumed, err := r.consumes(ctx, 0, result)
+	first, unjudged := result.Detail, result.unjudged()
+	came, err := r.consumes(ctx, 0, result)
 	if err != nil {
 		return err
 	}
-	if consumed {
+	switch {
+	case came == unclear:
+		r.problem("%s; on a fresh action, to which nothing else was sent, nothing could be told either, for the service did not judge it. %s", nothing, liftLimit)
+		return nil
+	case came == burnt:
 		r.hint(result)
 		r.problem("%s; a fresh action, to which nothing else was sent, made no difference", nothing)
+		return nil
+	case unjudged:
+		r.note("the good request came to nothing once (" + first + "), and was accepted on a fresh action")
 		return nil
 	}
 	return r.blame(ctx, result, first)
 }
+
+// unjudged says whether the service has told nothing of what it thinks of a
+// request.
+func (r Result) unjudged() bool { return r.Outcome == Unanswered || r.Outcome == Deferred }
 
 // hint says what a good request may be refused for that is no fault of the
 // service's.
@@ -53,14 +70,23 @@ func (r *runner) problem(format string, args ...any) {
 	r.report.Problems = append(r.report.Problems, fmt.Sprintf(format, args...))
 }
 
-// consumes says whether the good request is refused on a fresh action to which
-// the first hostile ones were sent before. The answer to the good request goes
-// into the result.
-func (r *runner) consumes(ctx context.Context, first int, result *Result) (bool, error) {
+// fate is what has become of an action.
+type fate int
+
+const (
+	whole   fate = iota // The good request is accepted.
+	burnt               // It is refused.
+	unclear             // It is put off or not answered, which tells nothing.
+)
+
+// consumes says what becomes of a fresh action if the first hostile requests are
+// sent before the good one. The answer to that, if it was accepted, goes into
+// the result.
+func (r *runner) consumes(ctx context.Context, first int, result *Result) (fate, error) {
 	tried := r.tried
 	r.spent = "it is tried once more"
 	if err := r.renew(ctx); err != nil {
-		return false, err
+		return unclear, err
 	}
 	r.tried = tried
 	for _, p := range tried[:first] {
@@ -69,46 +95,64 @@ func (r *runner) consumes(ctx context.Context, first int, result *Result) (bool,
 			continue
 		}
 		if err != nil {
-			return false, err
+			return unclear, err
 		}
 		attempt, shown := r.send(ctx, p.ID, m)
 		if err := r.reached(ctx, p, attempt, shown); err != nil {
-			return false, err
+			return unclear, err
+		}
+		if putOff(attempt) && attempt.Status != r.statusOf(p.ID) {
+			return unclear, nil // It came to nothing, which it did not before.
 		}
 	}
 	m, attempt, shown, err := r.insist(ctx, result.Probe)
 	if err != nil {
-		return false, err
+		return unclear, err
 	}
 	seen, err := r.observe(ctx)
 	if err != nil {
-		return false, err
+		return unclear, err
 	}
 	mark, out, detail := judge(result.Probe, observation{attempt: attempt, effect: seen})
-	if out != Accepted {
-		return true, nil
+	switch {
+	case out == Accepted || out == Consumed:
+		result.Mark, result.Outcome, result.Detail, result.Exchanges = mark, out, detail, shown
+		r.accepted, r.spent = m, "the good request had been accepted before"
+		return whole, nil
+	case putOff(attempt) || out == Deferred || out == Unanswered:
+		return unclear, nil
 	}
-	result.Mark, result.Outcome, result.Detail, result.Exchanges = mark, out, detail, shown
-	r.accepted, r.spent = m, "the good request had been accepted before"
-	return false, nil
+	return burnt, nil
+}
+
+// statusOf is the last status that a probe was answered with.
+func (r *runner) statusOf(id string) int {
+	for _, result := range r.report.Results {
+		if n := len(result.Exchanges); result.Probe.ID == id && n > 0 {
+			return result.Exchanges[n-1].Status
+		}
+	}
+	return 0
 }
 
 // blame finds the first hostile request after which the good one is refused,
 // by halves: the good one is accepted after none of them and refused after all.
 func (r *runner) blame(ctx context.Context, result *Result, first string) error {
 	var failure error
+	came := whole
 	upTo := sort.Search(len(r.tried), func(i int) bool {
-		if failure != nil {
+		if failure != nil || came == unclear {
 			return true
 		}
-		var consumed bool
-		consumed, failure = r.consumes(ctx, i+1, result)
-		return consumed
+		came, failure = r.consumes(ctx, i+1, result)
+		return came != whole
 	})
-	if failure != nil {
+	switch {
+	case failure != nil:
 		return failure
-	}
-	if upTo == len(r.tried) {
+	case came == unclear:
+		return r.blameNone(ctx, result, first)
+	case upTo == len(r.tried):
 		r.note("the good request was refused once (" + first + "), and accepted when all was done again")
 		return nil
 	}
@@ -122,7 +166,27 @@ func (r *runner) blame(ctx context.Context, result *Result, first string) error 
 		r.doubt(p.ID, culprit.ID+" had used the action up before")
 	}
 	// The last try may have been one that was refused.
-	_, err := r.consumes(ctx, 0, result)
+	return r.acceptAgain(ctx, result)
+}
+
+// blameNone says that an action was used up, and that it cannot be told by what.
+func (r *runner) blameNone(ctx context.Context, result *Result, first string) error {
+	result.Detail += "; but not on the action to which the hostile ones were sent (" + first + ")"
+	r.problem("the good request was accepted on a fresh action, but not on the one to which the hostile ones had been sent (%s). What has used that up could not be found out, "+
+		"for the service put requests off meanwhile, or did not answer. %s", first, liftLimit)
+	for _, p := range r.tried {
+		r.doubt(p.ID, "one of them had used the action up")
+	}
+	return r.acceptAgain(ctx, result)
+}
+
+// acceptAgain has the good request accepted on a fresh action, for what follows
+// it. Nothing follows if it is not.
+func (r *runner) acceptAgain(ctx context.Context, result *Result) error {
+	came, err := r.consumes(ctx, 0, result)
+	if came != whole {
+		r.accepted = message{}
+	}
 	return err
 }
 

@@ -26,7 +26,7 @@ func (r *runner) good(ctx context.Context) error {
 		}
 		mark, out, detail := judge(p, observation{attempt: attempt, effect: seen})
 		result := Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: shown}
-		if out == Accepted {
+		if out == Accepted || out == Consumed { // By another answer than 200, which a replay may follow all the same.
 			if r.spent == "" {
 				r.accepted = m // Otherwise it was another that was carried out.
 			}

@@ -129,6 +129,10 @@ func judgeGood(out Outcome, o observation) (Mark, string) {
 		return Failed, fmt.Sprintf("answered %d: the provider takes 200 alone for done, and tells the user that it failed", status)
 	case out == Accepted:
 		return Held, fmt.Sprintf("answered %d", status)
+	case out == Consumed:
+		return Failed, answerOf(o.attempt) + ", though it was carried out: the provider takes 200 alone for done, and tells the user that it failed"
+	case putOff(o.attempt):
+		return Undetermined, puttingOff(o.attempt)
 	case out == Answered:
 		return Failed, fmt.Sprintf("answered %d, but nothing was carried out, or what was done cannot be seen", status)
 	}

@@ -19,6 +19,7 @@ func TestJudge(t *testing.T) {
 		either = Probe{Expect: Either, Phase: After}
 	)
 	status := func(n int) dispatcher.Attempt { return dispatcher.Attempt{Status: n, Addr: "127.0.0.1:443"} }
+	later := dispatcher.Attempt{Status: 429, Header: []dispatcher.Field{{Name: "retry-after", Value: "30"}}}
 	silent := dispatcher.Attempt{Addr: "127.0.0.1:443", Error: "reading response: EOF"}
 	for _, c := range []struct {
 		probe   Probe
@@ -66,7 +67,10 @@ func TestJudge(t *testing.T) {
 		{good, observation{attempt: status(401)}, Failed, Refused, "it must be accepted"},
 		{good, observation{attempt: silent}, Failed, Unanswered, "it must be accepted"},
 		{good, observation{attempt: status(200), effect: unmoved}, Failed, Answered, "nothing was carried out"},
-		{good, observation{attempt: status(500), effect: acted}, Failed, Consumed, "it must be accepted"},
+		{good, observation{attempt: status(500), effect: acted}, Failed, Consumed, "answered 500, though it was carried out"},
+		{good, observation{attempt: status(429)}, Undetermined, Deferred, "a rate limit, and no judgement"},
+		{good, observation{attempt: status(503)}, Undetermined, ServerError, "the service cannot serve now"},
+		{good, observation{attempt: later}, Undetermined, Deferred, "answered 429, Retry-After 30 seconds: a rate limit"},
 		{either, observation{attempt: status(200)}, Held, Accepted, "which is sound"},
 		{either, observation{attempt: status(400)}, Held, Refused, "which is sound"},
 		{either, observation{attempt: status(500)}, Noted, ServerError, "it failed at it"},
@@ -85,22 +89,34 @@ func TestJudgeTwo(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		accepted      int
+		open          int
 		before, after string
 		seen          bool
 		mark          Mark
 	}{
-		{0, "", "", false, Failed},
-		{1, "", "", false, Held},
-		{2, "", "", false, Failed},
-		{1, "3", "4", true, Held},
-		{1, "3", "5", true, Failed}, // One was refused, and acted all the same.
-		{2, "3", "4", true, Noted},
-		{2, "3\n", "4\n", true, Noted}, // As a command prints them.
-		{2, "3", "5", true, Failed},
-		{2, "open", "done", true, Failed}, // Once or twice: the answers decide.
-		{1, "open", "done", true, Held},
+		{0, 0, "", "", false, Failed},
+		{1, 0, "", "", false, Held},
+		{2, 0, "", "", false, Failed},
+		{1, 0, "3", "4", true, Held},
+		{1, 0, "3", "5", true, Failed}, // One was refused, and acted all the same.
+		{2, 0, "3", "4", true, Noted},
+		{2, 0, "3\n", "4\n", true, Noted}, // As a command prints them.
+		{2, 0, "3", "5", true, Failed},
+		{2, 0, "5", "4", true, Noted}, // Fewer are open.
+		{1, 0, "5", "3", true, Failed},
+		{2, 0, "-1", "0", true, Noted},
+		{2, 0, "open 5, done: 9.", "open 4, done: 10.", true, Noted},
+		{1, 0, "open 5, done: 9.", "open 3, done: 11.", true, Failed},
+		{2, 0, "open", "done", true, Undetermined}, // Once or twice: who knows.
+		{1, 0, "open", "done", true, Undetermined},
+		{2, 0, "d41d8cd98f1", "c4ca4238a3", true, Undetermined}, // A hash is no number.
+		{1, 0, "40", "95", true, Undetermined},                  // This counts something else.
+		{0, 0, "3", "4", true, Failed},
+		{0, 2, "", "", false, Undetermined},
+		{1, 1, "3", "4", true, Undetermined},
+		{1, 1, "3", "5", true, Failed},
 	} {
-		if mark, _, detail := judgeTwo(c.accepted, c.before, c.after, c.seen); mark != c.mark {
+		if mark, _, detail := judgeTwo(c.accepted, c.open, c.before, c.after, c.seen); mark != c.mark {
 			t.Errorf("%d accepted, from %q to %q: %s (%s), want %s", c.accepted, c.before, c.after, mark, detail, c.mark)
 		}
 	}

@@ -68,8 +68,8 @@ type Options struct {
 	OtherUser func(context.Context) (Target, error)
 	// Effects returns something that changes whenever, and only when, the
 	// action has been carried out; nil: that cannot be seen. It may wait for
-	// the service to come to rest. If it is a number that counts, one can also
-	// be told from two.
+	// the service to come to rest. If the last number in it goes up or down by
+	// one each time, one can also be told from two.
 	Effects func(context.Context) (string, error)
 	// Rotate has the provider's keys rotate; nil skips what needs it.
 	Rotate func(context.Context) error

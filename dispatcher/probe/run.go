@@ -125,7 +125,12 @@ func (r *runner) steady(ctx context.Context) error {
 		"asked twice before the first request, it said two things. It must change when the action is carried out, and only then")
 }
 
-func (r *runner) note(text string) { r.report.Notes = append(r.report.Notes, text) }
+// note says something once.
+func (r *runner) note(text string) {
+	if !slices.Contains(r.report.Notes, text) {
+		r.report.Notes = append(r.report.Notes, text)
+	}
+}
 
 // take takes a target apart, and remembers its secrets.
 func (r *runner) take(t Target) (*action, error) {

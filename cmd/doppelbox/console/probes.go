@@ -54,7 +54,7 @@ type ProbeAsk string
 const (
 	AskAgain   ProbeAsk = "again"   // Have the service make the action anew; answer its URL, or nothing if mail brings it.
 	AskOther   ProbeAsk = "other"   // Likewise, for another user.
-	AskEffects ProbeAsk = "effects" // Answer something that changes if and only if the action is carried out.
+	AskEffects ProbeAsk = "effects" // Answer something that changes if and only if the action is carried out: a number that goes up or down by one, so that one can be told from two.
 )
 
 // ProbeEvent is a line of the answer to POST /api/v1/probes. The first one has
