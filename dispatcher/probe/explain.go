@@ -28,6 +28,9 @@ func (r *runner) explain(ctx context.Context, result *Result) error {
 		r.problem("%s: %s", nothing, result.Detail)
 		return nil
 	case r.o.Fresh == nil:
+		if locked, err := r.lockedOut(ctx, result); err != nil || locked {
+			return err
+		}
 		r.hint(result)
 		r.problem("%s. Either the service refuses every request, or a hostile one has used the action up. To tell the two apart, give it fresh actions: --again.%s",
 			nothing, r.suspects())
@@ -43,6 +46,9 @@ func (r *runner) explain(ctx context.Context, result *Result) error {
 		r.problem("%s; on a fresh action, to which nothing else was sent, nothing could be told either, for the service did not judge it. %s", nothing, liftLimit)
 		return nil
 	case came == burnt:
+		if locked, err := r.lockedOut(ctx, result); err != nil || locked {
+			return err
+		}
 		r.hint(result)
 		r.problem("%s; a fresh action, to which nothing else was sent, made no difference", nothing)
 		return nil
