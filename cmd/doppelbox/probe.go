@@ -25,7 +25,7 @@ type probeCommand struct {
 	Account    string        `placeholder:"ADDRESS" help:"The newest message of this account."`
 	Action     string        `placeholder:"LABEL" help:"Label or index of the action; without it, the first in-app action."`
 	URL        string        `name:"url" placeholder:"URL" help:"Probe this handler instead of a mail's; --domain says who the sender is."`
-	Domain     string        `placeholder:"DOMAIN" help:"The domain of From, with --url."`
+	Domain     string        `placeholder:"DOMAIN" help:"The domain of From, with --url. The token's audience is https:// and this, whatever the dial token.aud says: where it says org-domain, name the organisational domain."`
 	Method     string        `enum:"POST,GET," default:"" placeholder:"METHOD" help:"The method of the good request, with --url: POST, which is the default, or GET."`
 	NoBearer   bool          `help:"The sender has not asked for bearer tokens, with --url."`
 	LimitedUse string        `placeholder:"NAME" help:"The query parameter with the limited-use token; it is guessed otherwise. \"none\": there is none."`

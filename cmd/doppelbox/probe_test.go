@@ -100,10 +100,11 @@ func TestProbeMistakes(t *testing.T) {
 	t.Parallel()
 	s := startProbed(t)
 	for want, args := range map[string][]string{
-		"there is no message with an in-app action":        nil,
-		`there is no message "m77"`:                        {"m77"},
-		"--url needs --domain":                             {"--url=https://shop.example/"},
-		"--domain, --method and --no-bearer go with --url": {"--domain=shop.example"},
+		"there is no message with an in-app action":                                nil,
+		`there is no message "m77"`:                                                {"m77"},
+		`there is no account "alcie@gmail.test"; did you mean "alice@gmail.test"?`: {"--account=alcie@gmail.test"},
+		"--url needs --domain":                                                     {"--url=https://shop.example/"},
+		"--domain, --method and --no-bearer go with --url":                         {"--domain=shop.example"},
 		"name one":                     {"m1", "--url=https://shop.example/", "--domain=shop.example"},
 		`did you mean "token-missing"`: {"--url=https://shop.example/", "--domain=shop.example", "--only=token-misssing"},
 		"production.example, port 443, is neither routed nor loopback nor a": {"--url=https://production.example/", "--domain=shop.example"},
@@ -128,6 +129,21 @@ func TestProbeList(t *testing.T) {
 	for i, p := range probe.Catalogue() {
 		if !strings.Contains(out, p.ID) || list[i].ID != p.ID || list[i].Should == "" {
 			t.Errorf("%s is not listed", p.ID)
+		}
+	}
+}
+
+// TestProbeHelp holds what the options promise that is easily taken otherwise.
+func TestProbeHelp(t *testing.T) {
+	t.Parallel()
+	_, out, errs := command(t, "probe", "--help")
+	text := strings.Join(strings.Fields(out+errs), " ")
+	for _, want := range []string{
+		"whatever the dial token.aud says",
+		"a number that goes up or down by one each time",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("--help does not say %q", want)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (r Result) unjudged() bool { return r.Outcome == Unanswered || r.Outcome ==
 func (r *runner) hint(result *Result) {
 	if last := len(result.Exchanges) - 1; r.first.Bearer && last >= 0 && result.Exchanges[last].Status == 401 {
 		r.note("if it is the token that is refused: the service must find the provider's keys, have the provider's time, and expect the audience " +
-			quoted(r.first.Audience))
+			quoted(r.first.Audience) + " (with --url that is what --domain names, whatever the dial token.aud says)")
 	}
 }
 

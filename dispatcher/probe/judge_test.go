@@ -121,3 +121,14 @@ func TestJudgeTwo(t *testing.T) {
 		}
 	}
 }
+
+func TestNotedOnce(t *testing.T) {
+	t.Parallel()
+	r := &runner{}
+	r.note("a")
+	r.note("b")
+	r.note("a")
+	if n := r.report.Notes; len(n) != 2 {
+		t.Errorf("notes are %q", n)
+	}
+}

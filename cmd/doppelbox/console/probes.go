@@ -308,6 +308,14 @@ func (a api) probing(ctx context.Context, ask ProbeRequest) (provider.Probing, e
 func (a api) probed(ctx context.Context, ask ProbeRequest) (mailbox.Message, int, error) {
 	var list []mailbox.Message
 	var err error
+	if ask.Account != "" {
+		accounts := a.p.Accounts()
+		at := slices.IndexFunc(accounts, func(address string) bool { return strings.EqualFold(address, ask.Account) })
+		if at < 0 {
+			return mailbox.Message{}, 0, fmt.Errorf("there is no account %q%s", ask.Account, policy.Suggest(ask.Account, accounts))
+		}
+		ask.Account = accounts[at]
+	}
 	if ask.Message != "" {
 		m, findErr := a.p.Store().Message(ctx, a.p.WorldName(), ask.Message)
 		list, err = []mailbox.Message{m}, findErr
