@@ -1,7 +1,7 @@
 package probe
 
 // goSnippets use google.golang.org/api/idtoken. Each continues those before it,
-// in a handler of net/http.
+// in a handler of net/http, and declares nothing that another one does.
 var goSnippets = map[string]string{
 	"credentials": `fields := r.Header.Values("Authorization")
 if len(fields) != 1 || !strings.HasPrefix(fields[0], "Bearer ") {
@@ -30,8 +30,12 @@ if payload.Issuer != "https://accounts.google.com" && payload.Issuer != "account
 	return
 }
 `,
-	"audience": `const audience = "https://shop.example" // Never empty: idtoken would not compare it.
-payload, err := validator.Validate(r.Context(), token, audience)
+	"audience": `// Never give Validate an empty audience: it would not compare it.
+const audience = "https://shop.example"
+if payload.Audience != audience {
+	http.Error(w, "token for somebody else", http.StatusUnauthorized)
+	return
+}
 `,
 	"authorized-party": `if payload.Claims["azp"] != "gmail@system.gserviceaccount.com" {
 	http.Error(w, "not from Gmail", http.StatusUnauthorized)
@@ -101,6 +105,9 @@ if n, err := result.RowsAffected(); err == nil && n == 1 {
 	"keys": `// Once, when the program starts: it fetches the certificates, and caches them
 // as long as they say.
 validator, err := idtoken.NewValidator(ctx)
+if err != nil {
+	log.Fatal(err)
+}
 `,
 	"size": `server := &http.Server{Handler: mux, MaxHeaderBytes: 16 << 10, ReadTimeout: 10 * time.Second}
 

@@ -1,6 +1,7 @@
 package probe
 
-// javaSnippets use google-api-client, in doPost of a servlet.
+// javaSnippets use google-api-client, in doPost of a servlet. Each continues those
+// before it, and declares nothing that another one does.
 var javaSnippets = map[string]string{
 	"credentials": `List<String> fields = Collections.list(request.getHeaders("Authorization"));
 if (fields.size() != 1 || !fields.get(0).startsWith("Bearer ")) {
@@ -22,16 +23,18 @@ if (idToken == null || !"RS256".equals(idToken.getHeader().getAlgorithm())
 }
 GoogleIdToken.Payload payload = idToken.getPayload();
 `,
-	"issuer": `// The verifier compares iss with these, unless it was built with others.
-GoogleIdTokenVerifier verifier = new GoogleIdTokenVerifier.Builder(transport, json)
-    .setIssuers(Arrays.asList("https://accounts.google.com", "accounts.google.com"))
-    .setAudience(Collections.singletonList("https://shop.example"))
-    .build();
+	"issuer": `// The verifier compares iss, unless it was built with other issuers.
+if (!Arrays.asList("https://accounts.google.com", "accounts.google.com")
+        .contains(payload.getIssuer())) {
+    response.sendError(401);
+    return;
+}
 `,
-	"audience": `// Without setAudience nothing is compared.
-GoogleIdTokenVerifier verifier = new GoogleIdTokenVerifier.Builder(transport, json)
-    .setAudience(Collections.singletonList("https://shop.example"))
-    .build();
+	"audience": `// Without setAudience the verifier compares nothing.
+if (!"https://shop.example".equals(payload.getAudience())) { // Nor is a list good.
+    response.sendError(401);
+    return;
+}
 `,
 	"authorized-party": `if (!"gmail@system.gserviceaccount.com".equals(payload.getAuthorizedParty())) {
     response.sendError(401);
@@ -125,11 +128,13 @@ if (!gmail.equals(request.getHeader("User-Agent"))) {
     return;
 }
 `,
-	"errors": `GoogleIdToken idToken;
+	"errors": `GoogleIdToken read = null;
 try {
-    idToken = verifier.verify(token);
+    read = verifier.verify(token); // null if it does not verify.
 } catch (GeneralSecurityException | RuntimeException | IOException e) {
     // Parsing throws many kinds.
+}
+if (read == null) {
     response.sendError(401);
     return;
 }

@@ -1,6 +1,7 @@
 package probe
 
 // nodeSnippets use google-auth-library, in an asynchronous handler of Express.
+// Each continues those before it, and declares nothing that another one does.
 var nodeSnippets = map[string]string{
 	"credentials": `const fields = req.headersDistinct.authorization || [];
 const match = fields.length === 1 && /^Bearer ([\w.-]+)$/.exec(fields[0]);
@@ -23,8 +24,9 @@ if (!['https://accounts.google.com', 'accounts.google.com'].includes(claims.iss)
   return res.status(401).end();
 }
 `,
-	"audience": `const audience = 'https://shop.example'; // Never undefined: it would not be compared.
-const ticket = await client.verifyIdToken({idToken: token, audience});
+	"audience": `// Never give verifyIdToken an undefined audience: it would not compare it.
+const audience = 'https://shop.example';
+if (claims.aud !== audience) return res.status(401).end();
 `,
 	"authorized-party": `if (claims.azp !== 'gmail@system.gserviceaccount.com') return res.status(401).end();
 `,

@@ -21,8 +21,8 @@ if header.get("alg") != "RS256" or "crit" in header:
 if claims.get("iss") not in ("https://accounts.google.com", "accounts.google.com"):
     abort(401)
 `,
-	"audience": `AUDIENCE = "https://shop.example"  # Never None: it would not be compared.
-claims = id_token.verify_oauth2_token(token, google_request, AUDIENCE)
+	"audience": `# Never give verify_oauth2_token None for the audience: it would not compare it.
+AUDIENCE = "https://shop.example"
 if claims.get("aud") != AUDIENCE:
     abort(401)
 `,
