@@ -6,6 +6,7 @@ import "fmt"
 func (r *runner) conclude() {
 	r.allRefused()
 	r.unjudged()
+	r.unjudgedRetries()
 	if r.throttled > 0 {
 		r.note(fmt.Sprintf("the service answered 429 from request %d on (%d times in all): lift the limit for the test, or try fewer at once (--only)",
 			r.throttledFrom, r.throttled))
@@ -39,6 +40,22 @@ func (r *runner) unjudged() {
 		hint += "; once can be told from twice if " + countEffects
 	}
 	r.problem("%d of %d requests that must be refused could not be judged%s", open, sent, hint)
+}
+
+// unjudgedRetries counts the retries of the good request that were not judged.
+func (r *runner) unjudgedRetries() {
+	sent, open := 0, 0
+	for _, result := range r.report.Results {
+		if result.Probe.Expect != MustAccept || result.Probe.Phase != After || result.Outcome == NotSent {
+			continue
+		}
+		if sent++; result.Mark == Undetermined {
+			open++
+		}
+	}
+	if open > 0 {
+		r.problem("%d of %d retries that must be accepted could not be judged", open, sent)
+	}
 }
 
 // allRefused doubts all refusals if nothing was accepted: then they prove

@@ -70,7 +70,7 @@ func TestJudge(t *testing.T) {
 		{good, observation{attempt: status(500), effect: acted}, Failed, Consumed, "answered 500, though it was carried out"},
 		{good, observation{attempt: status(429)}, Undetermined, Deferred, "a rate limit, and no judgement"},
 		{good, observation{attempt: status(503)}, Undetermined, ServerError, "the service cannot serve now"},
-		{good, observation{attempt: later}, Undetermined, Deferred, "answered 429, Retry-After 30 seconds: a rate limit"},
+		{good, observation{attempt: later}, Undetermined, Deferred, "answered 429, Retry-After 30 s: a rate limit"},
 		{either, observation{attempt: status(200)}, Held, Accepted, "which is sound"},
 		{either, observation{attempt: status(400)}, Held, Refused, "which is sound"},
 		{either, observation{attempt: status(500)}, Noted, ServerError, "it failed at it"},

@@ -18,7 +18,7 @@ func puttingOff(a dispatcher.Attempt) string {
 	text := answerOf(a)
 	for _, f := range a.Header {
 		if seconds, err := strconv.Atoi(f.Value); err == nil && strings.EqualFold(f.Name, "Retry-After") {
-			text += fmt.Sprintf(", Retry-After %d seconds", seconds)
+			text += fmt.Sprintf(", Retry-After %d s", seconds)
 		}
 	}
 	if a.Status == 429 {

@@ -50,7 +50,7 @@ func TestPutOff(t *testing.T) {
 		problem, note string
 	}{
 		"limited": {nil, false, func(int) (dispatcher.Attempt, bool) { return limited(), true }, probe.Undetermined,
-			"it was answered 429, Retry-After 30 seconds: a rate limit, and no judgement of the request. Lift the limit for the test", "answered 429 from request"},
+			"it was answered 429, Retry-After 30 s: a rate limit, and no judgement of the request. Lift the limit for the test", "answered 429 from request"},
 		"limited, one action": {nil, true, func(int) (dispatcher.Attempt, bool) { return limited(), true }, probe.Undetermined, "a rate limit, and no judgement", "answered 429 from request"},
 		"silent, one action":  {nil, true, func(int) (dispatcher.Attempt, bool) { return silent, true }, probe.Failed, "no answer (EOF)", ""},
 		"silent once": {nil, false, func(goods int) (dispatcher.Attempt, bool) { return silent, goods == 1 }, probe.Held, "",
@@ -64,6 +64,7 @@ func TestPutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, target, o := b.try(t, c.flaws...)
+			o.Only = []string{"credentials", "method", "repeat"}
 			if c.bare {
 				o.Fresh, o.OtherUser = nil, nil
 			}
@@ -130,6 +131,28 @@ func (s *seen) WriteHeader(status int) { s.ResponseWriter.WriteHeader(s.status(s
 
 func (s *seen) Write(text []byte) (int, error) { return s.ResponseWriter.Write(text) }
 
+// TestRetryLimited has a rate limit meet a retry: it is not said to have passed.
+func TestRetryLimited(t *testing.T) {
+	t.Parallel()
+	_, target, o := newBench(t).try(t)
+	sent := 0
+	instead(&o, func(id string) (dispatcher.Attempt, bool) {
+		if strings.HasSuffix(id, "-retry-after-incomplete") {
+			sent++
+		}
+		return limited(), sent == 2
+	})
+	o.Only = []string{"retry-after-incomplete"}
+	report, err := probe.Run(t.Context(), target, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, report, probe.Undetermined, must("retry-after-incomplete"))
+	if len(report.Problems) != 1 || report.Problems[0] != "1 of 1 retries that must be accepted could not be judged" {
+		t.Errorf("problems are %q", report.Problems)
+	}
+}
+
 // TestCarriedOut has a service that carries the good request out, and then
 // redirects the user somewhere: the provider takes that for a failure. Its
 // refusals prove as much as those of any other, and it is replayed.
@@ -141,7 +164,7 @@ func TestCarriedOut(t *testing.T) {
 		before := s.count()
 		sound.ServeHTTP(&redirecting{seen{w, func(status int) int { return status }}, func() bool { return s.count() > before }}, r)
 	})
-	o.Skip = []string{"lenient"}
+	o.Only = []string{"credentials", "form", "repeat"}
 	report, err := probe.Run(t.Context(), target, o)
 	if err != nil {
 		t.Fatal(err)
