@@ -46,10 +46,12 @@ func (r *runner) build(a *action, c Change, stranger string) (message, error) {
 	if len(pairs) > 0 {
 		target += "?" + strings.Join(pairs, "&")
 	}
+	// A field that names the target names that of the action, whatever the
+	// request line has.
+	fill = strings.NewReplacer(append(words, "{target}", target, "{path}", path, "{query}", strings.Join(pairs, "&"))...).Replace
 	if c.Target != "" {
-		target = strings.NewReplacer(append(words, "{target}", target, "{path}", path, "{query}", strings.Join(pairs, "&"))...).Replace(c.Target)
+		target = fill(c.Target)
 	}
-	fill = strings.NewReplacer(append(words, "{target}", target)...).Replace
 	body := strings.Join(edited(append(pairsOf(a.Body), spot.form...), a, c.Form, fill), "&")
 	if c.Body != "" {
 		body = fill(c.Body)

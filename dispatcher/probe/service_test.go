@@ -91,7 +91,11 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *service) serve(w http.ResponseWriter, r *http.Request) (string, error) {
 	burnt := s.burn(r)
-	method := r.Method
+	outer, method := r, r.Method
+	if original, err := url.ParseRequestURI(r.Header.Get("X-Original-URL")); s.has("original-url") && err == nil {
+		r = r.Clone(r.Context())
+		r.URL = original
+	}
 	if s.has("method-override") && r.Header.Get("X-HTTP-Method-Override") != "" {
 		method = r.Header.Get("X-HTTP-Method-Override")
 	}
@@ -103,7 +107,7 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) (string, error) 
 	case r.UserAgent() != dispatcher.UserAgent && !s.has("user-agent"):
 		return "", refusal{http.StatusForbidden, "who are you"}
 	}
-	bearer, err := s.authenticate(r)
+	bearer, err := s.authenticate(outer)
 	if err != nil {
 		if g, _ := s.find(r.URL.Query()); g != nil && s.has("acts-anyway") {
 			_, _ = s.act(g, sha256.Sum256([]byte(bearer)))

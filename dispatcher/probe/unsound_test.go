@@ -48,6 +48,7 @@ func unsound() []flawed {
 		{"other-provider", must("other-provider", "other-provider-pretending"), nil},
 		{"no-bearer", append(of(probe.MustRefuse, tokenGroups...), "identity-fields", "forwarded-loopback"), of(probe.ShouldRefuse, tokenGroups...)},
 		{"forwarded-user", must("identity-fields"), nil},
+		{"original-url", must("original-url"), nil},
 		{"path", must("path-double-slash", "path-dot", "path-dot-dot", "path-encoded"), nil},
 		{"token-in-query", must("token-in-query"), nil},
 		{"first-field", nil, must("authorization-bad-last")},

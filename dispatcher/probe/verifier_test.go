@@ -17,7 +17,7 @@ import (
 // authenticate returns the bearer token of a request, verified.
 func (s *service) authenticate(r *http.Request) (string, error) {
 	if s.has("no-bearer") || s.has("forwarded-user") && r.Header.Get("X-Forwarded-User") != "" ||
-		s.has("path") && r.URL.Path != "/approve" {
+		(s.has("path") || s.has("original-url")) && r.URL.Path != "/approve" {
 		return r.Header.Get("Authorization"), nil
 	}
 	fields := r.Header.Values("Authorization")
