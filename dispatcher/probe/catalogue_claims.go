@@ -3,6 +3,7 @@ package probe
 import (
 	"time"
 
+	"github.com/doppelbox/doppelbox/dispatcher"
 	"github.com/doppelbox/doppelbox/keys"
 )
 
@@ -72,7 +73,21 @@ var audienceProbes = group("audience", "audience", []Probe{
 		ID: "aud-other", Title: "The token of another sender",
 		Reason: "Every registered sender gets such tokens, and can send them on.",
 		Source: "gmail-actions.md 3.1; RFC 7519 4.1.3", Severity: Critical, Expect: MustRefuse,
-		Change: claims(map[string]any{"aud": "https://sender.evil.example"}),
+		Change: claims(map[string]any{"aud": senderURL}),
+	}, {
+		ID: "aud-other-host", Title: "The token of another sender, and his domain as Host",
+		Reason: "Code that makes the audience it expects of the Host field: then every sender's token is good.",
+		Source: "gmail-actions.md 3.1; RFC 7519 4.1.3; RFC 9110 17.1", Severity: Critical, Expect: MustRefuse,
+		Change: fromSender(dispatcher.Field{Name: "Host", Value: sender}),
+	}, {
+		ID: "aud-other-forwarded", Title: "The token of another sender, and his domain in the fields for the host before a proxy",
+		Reason: "Code that makes the audience it expects of X-Forwarded-Host or Forwarded, which a client can send as well as a proxy.",
+		Source: "gmail-actions.md 3.1; RFC 7519 4.1.3; RFC 7239 8.1", Severity: Critical, Expect: MustRefuse,
+		Change: fromSender(
+			dispatcher.Field{Name: "X-Forwarded-Host", Value: sender}, dispatcher.Field{Name: "X-Forwarded-Proto", Value: "https"},
+			dispatcher.Field{Name: "Forwarded", Value: "host=" + sender + ";proto=https"},
+			dispatcher.Field{Name: "X-Original-Host", Value: sender}, dispatcher.Field{Name: "X-Host", Value: sender},
+		),
 	}, {
 		ID: "aud-suffix", Title: "An audience that begins like the right one",
 		Reason: "Code that compares the beginning: the domain can be had, and registered.",
@@ -157,7 +172,7 @@ var audienceProbes = group("audience", "audience", []Probe{
 		ID: "aud-list-others", Title: "The right audience in a list with another sender's",
 		Reason: "A token for two is one that each of them can use with the other.",
 		Source: "RFC 7519 4.1.3; libraries.md 10", Severity: Medium, Expect: ShouldRefuse,
-		Change: claims(map[string]any{"aud": []string{"https://sender.evil.example", "{audience}"}}),
+		Change: claims(map[string]any{"aud": []string{senderURL, "{audience}"}}),
 	}, {
 		ID: "aud-list", Title: "The right audience in a list of one",
 		Reason: "The provider writes a text. Verifiers differ.",
@@ -165,6 +180,20 @@ var audienceProbes = group("audience", "audience", []Probe{
 		Change: claims(map[string]any{"aud": []string{"{audience}"}}),
 	},
 })
+
+// Another sender, who is registered as well, and his domain as a URL.
+const (
+	sender    = "sender.evil.example"
+	senderURL = "https://" + sender
+)
+
+// fromSender is the change of a request that another sender's token comes with,
+// and fields that name him.
+func fromSender(fields ...dispatcher.Field) Change {
+	c := claims(map[string]any{"aud": senderURL})
+	c.Set = fields
+	return c
+}
 
 // On whose behalf the token was made.
 var partyProbes = group("authorized-party", "authorized-party", []Probe{

@@ -162,6 +162,11 @@ func (c Change) carries() bool {
 	return c.Authorization == nil || slices.ContainsFunc(c.Authorization, func(v string) bool { return strings.Contains(v, "{") })
 }
 
+// elsewhere says whether a request with a token of its own names another Host.
+func (c Change) elsewhere() bool {
+	return !c.Token.zero() && slices.ContainsFunc(c.Set, func(f dispatcher.Field) bool { return f.Name == "Host" })
+}
+
 // Need is what a probe can be sent only with.
 type Need string
 

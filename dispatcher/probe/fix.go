@@ -56,7 +56,7 @@ var fixes = map[string]Fix{
 	},
 	"audience": {
 		Title:  "Compare the audience",
-		Text:   "aud must be a text, and equal to \"https://\" and the domain of your From address, character for character, without a slash behind. An empty audience switches the comparison off in some libraries.",
+		Text:   "aud must be a text, and equal to \"https://\" and the domain of your From address, character for character, without a slash behind. An empty audience switches the comparison off in some libraries, and one made of a field of the request lets the client choose it.",
 		bearer: true,
 	},
 	"authorized-party": {

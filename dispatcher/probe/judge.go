@@ -21,6 +21,7 @@ type observation struct {
 	effect  effect
 	fetched int    // How often our stranger's key was asked for meanwhile.
 	spent   string // Why the action had been used up before; empty if it had not.
+	anybody bool   // The same without a token was answered with success as well.
 }
 
 // outcome says what a service did.
@@ -55,6 +56,9 @@ const maybeSpent = ", and the action may have been used up"
 // judge says what came of a probe that one request decides.
 func judge(p Probe, o observation) (Mark, Outcome, string) {
 	out := outcome(o.attempt, o.effect)
+	if o.anybody && out == Accepted && o.effect == unseen {
+		return Noted, Answered, fmt.Sprintf("answered %d, but so is the same without a token: another site answers for this Host", o.attempt.Status)
+	}
 	mark, detail := judgeOutcome(p, out, o)
 	if o.fetched > 0 {
 		return Failed, out, fmt.Sprintf("the service fetched a key from a URL in the token's header: whoever writes a token has it send requests where he likes (%s)", detail)

@@ -214,8 +214,16 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 	if err != nil {
 		return err
 	}
-	mark, out, detail := judge(p, observation{attempt, seen, r.o.Keys.StrangerFetches() - fetches, r.spent})
-	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: []Exchange{shown}})
+	o := observation{attempt: attempt, effect: seen, fetched: r.o.Keys.StrangerFetches() - fetches, spent: r.spent}
+	exchanges := []Exchange{shown}
+	if p.Change.elsewhere() && outcome(attempt, seen) == Accepted && seen == unseen {
+		if o.anybody, shown, err = r.anybody(ctx, p); err != nil {
+			return err
+		}
+		exchanges = append(exchanges, shown)
+	}
+	mark, out, detail := judge(p, o)
+	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: exchanges})
 	switch {
 	case out == Accepted || out == Consumed:
 		if r.o.Fresh == nil && r.accepted.raw.Octets == nil {
@@ -230,6 +238,20 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 		r.tried = append(r.tried, p)
 	}
 	return nil
+}
+
+// anybody sends a probe that names another Host once more, without a token: what
+// is answered with success even so comes from another site, of which many
+// servers have one for all hosts that they do not know.
+func (r *runner) anybody(ctx context.Context, p Probe) (bool, Exchange, error) {
+	change := p.Change
+	change.Token, change.Authorization = Token{}, none
+	m, err := r.build(r.act, change, "")
+	if err != nil {
+		return false, Exchange{}, err
+	}
+	attempt, shown := r.send(ctx, p.ID, m)
+	return outcome(attempt, unseen) == Accepted, shown, r.reached(ctx, p, attempt, shown)
 }
 
 // prepare makes the request of a probe for the current action.

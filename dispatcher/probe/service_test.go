@@ -70,6 +70,9 @@ type refusal struct {
 func (e refusal) Error() string { return e.why }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if host, _ := url.Parse(s.URL); s.has("other-site") && r.Host != host.Host {
+		return // With an empty page, as some servers do for all hosts that they do not know.
+	}
 	if s.has("refuses-all") {
 		http.Error(w, "not today", http.StatusUnauthorized)
 		return

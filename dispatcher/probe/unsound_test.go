@@ -57,6 +57,9 @@ func unsound() []flawed {
 		{"iss-suffix", must("iss-prefix", "iss-path", "iss-http"), nil},
 		{"iss-prefix", must("iss-suffix", "iss-userinfo", "iss-slash"), nil},
 		{"no-aud", without(of(probe.MustRefuse, "audience"), "aud-empty-list", "aud-number", "aud-true"), nil},
+		{"aud-host", must("aud-other-host"), nil},
+		{"aud-forwarded-host", must("aud-other-forwarded"), nil},
+		{"aud-forwarded", must("aud-other-forwarded"), nil},
 		{"aud-prefix", must("aud-suffix", "aud-slash", "aud-path", "aud-port"), nil},
 		{"aud-contains", must("aud-suffix", "aud-substring", "aud-slash", "aud-path", "aud-port"), nil},
 		{"aud-slash", must("aud-slash"), nil},
@@ -165,6 +168,41 @@ func TestUnsoundBare(t *testing.T) {
 				held := found(report, probe.Held)
 				if held[len(held)-1] != c.before && !slices.Contains(held, "replay") {
 					t.Errorf("the last that held is %s, want %s", held[len(held)-1], c.before)
+				}
+			}
+		})
+	}
+}
+
+// TestOtherSite has a sound service on a server that answers 200 for every host
+// that it does not know: nobody has carried anything out there.
+func TestOtherSite(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for name, c := range map[string]struct {
+		flaws  []string
+		failed []string
+		noted  bool
+	}{
+		"sound":   {must("other-site"), nil, true},
+		"unsound": {must("aud-host"), must("aud-other-host"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, target, o := b.try(t, c.flaws...)
+			o = probe.Options{Keys: o.Keys, Exchange: o.Exchange, Only: []string{"audience"}}
+			report, err := probe.Run(t.Context(), target, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, report, probe.Failed, c.failed)
+			for _, result := range report.Results {
+				if result.Probe.ID != "aud-other-host" {
+					continue
+				}
+				if len(result.Exchanges) != 2 || (result.Mark == probe.Noted) != c.noted ||
+					strings.Contains(result.Detail, "another site answers for this Host") != c.noted {
+					t.Errorf("%s by %d requests: %s", result.Mark, len(result.Exchanges), result.Detail)
 				}
 			}
 		})

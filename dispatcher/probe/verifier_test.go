@@ -40,7 +40,7 @@ func (s *service) authenticate(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return token, s.checkClaims(payload)
+	return token, s.checkClaims(payload, r)
 }
 
 // payload returns what was signed.
@@ -178,7 +178,7 @@ func (s *service) certificate(kid string) string {
 
 // checkClaims compares the claims. They are read strictly: every one has its
 // type.
-func (s *service) checkClaims(payload []byte) error {
+func (s *service) checkClaims(payload []byte, r *http.Request) error {
 	var c struct {
 		Iss string  `json:"iss"`
 		Aud string  `json:"aud"`
@@ -197,6 +197,9 @@ func (s *service) checkClaims(payload []byte) error {
 		s.has("iss-prefix") && strings.HasPrefix(c.Iss, issuer) ||
 		s.has("other-provider") && c.Iss == "https://accounts.other.example"
 	meant := c.Aud == audience || s.has("no-aud") ||
+		s.has("aud-host") && c.Aud == "https://"+r.Host ||
+		s.has("aud-forwarded-host") && c.Aud == "https://"+r.Header.Get("X-Forwarded-Host") ||
+		s.has("aud-forwarded") && strings.HasPrefix(r.Header.Get("Forwarded"), "host="+strings.TrimPrefix(c.Aud, "https://")+";") ||
 		s.has("aud-prefix") && strings.HasPrefix(c.Aud, audience) ||
 		s.has("aud-contains") && strings.Contains(c.Aud, audience) ||
 		s.has("aud-slash") && strings.TrimSuffix(c.Aud, "/") == audience
