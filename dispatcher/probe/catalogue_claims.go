@@ -293,7 +293,7 @@ var timeProbes = group("time", "expiry", []Probe{
 		ID: "exp-string", Title: "A good exp as a text",
 		Reason: "A number in quotation marks is no NumericDate; who takes it may compare it as text elsewhere.",
 		Source: "RFC 7519 2", Severity: Low, Expect: ShouldRefuse,
-		Change: claims(map[string]any{"exp": "99999999999"}),
+		Change: claims(map[string]any{"iat": FromNow(0), "exp": Text(time.Hour)}),
 	},
 })
 

@@ -39,12 +39,12 @@ var credentialProbes = group("credentials", "credentials", []Probe{
 		Change: Change{Authorization: []string{"Bearer ya29.a0AfB_byDoppelboxIsNotGoogleAndThisIsNoToken0171"}},
 	}, {
 		ID: "scheme-basic", Title: "The token as a password of Basic",
-		Reason: "Code that takes the last word of the field for a token, whatever stands before.",
+		Reason: "Code that takes a password for a token as well; browsers remember passwords, and send them by themselves.",
 		Source: "RFC 6750 2.1; RFC 7617 2", Severity: Low, Expect: MustRefuse,
-		Change: Change{Authorization: []string{"Basic {token}"}},
+		Change: Change{Authorization: []string{"Basic {basic}"}},
 	}, {
 		ID: "scheme-other", Title: "Another scheme than Bearer",
-		Reason: "The token of a scheme that somebody else in front of the service verifies, or thinks so.",
+		Reason: "Code that takes the last word of the field for a token, whatever stands before.",
 		Source: "RFC 6750 2.1; RFC 9110 11.1", Severity: Low, Expect: MustRefuse,
 		Change: Change{Authorization: []string{"JWT {token}"}},
 	}, {

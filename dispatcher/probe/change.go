@@ -15,6 +15,7 @@ import (
 // is sent:
 //
 //	{token}     the bearer token with the change's differences
+//	{basic}     the same as a password of Basic, encoded
 //	{good}      the bearer token of the good request
 //	{audience}  the sender's domain as URL; {domain} without the scheme, {parent} without the first label
 //	{issuer}    the provider's iss; {issuer-host} without the scheme
@@ -65,7 +66,7 @@ const (
 
 // Token says how a bearer token differs from the good one.
 type Token struct {
-	keys.Forgery      // Texts in it are filled in; values of type [FromNow] and [Fraction] become NumericDates.
+	keys.Forgery      // Texts in it are filled in; values of type [FromNow], [Fraction] and [Text] become times.
 	Other        bool // Made by the other provider.
 	Edit         TokenEdit
 }
@@ -75,6 +76,9 @@ type FromNow time.Duration
 
 // Fraction is a time as FromNow is, but the NumericDate has a half second.
 type Fraction time.Duration
+
+// Text is a time as FromNow is, but it is a text and no number.
+type Text time.Duration
 
 // TokenEdit is what is done to the text of a token that has been made.
 type TokenEdit string

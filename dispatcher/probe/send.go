@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
@@ -64,6 +65,9 @@ func (r *runner) build(a *action, c Change, stranger string) (message, error) {
 		body = ""
 	}
 	m.secrets = append([]string{a.limited.value, spot.secret, altered(a.limited.value), stranger}, r.secrets...)
+	if m.token != "" {
+		m.secrets = append(m.secrets, basic(m.token))
+	}
 	m.raw = dispatcher.Raw{URL: a.URL, Method: method, Then: c.Then, Timeout: r.o.Timeout}
 	m.raw.Octets, m.raw.Then = frame(method, target, r.fields(a, c, fill), body, c)
 	return m, nil
@@ -97,7 +101,13 @@ func (r *runner) words(a *action, c Change, m *message) ([]string, error) {
 	words = append(words, "{good}", good, "{issuer}", made.Issuer, "{issuer-host}", strings.TrimPrefix(made.Issuer, "https://"),
 		"{party}", made.AuthorizedParty)
 	m.token, err = r.forge(c.Token, good, r.sampled, strings.NewReplacer(words...).Replace)
-	return append(words, "{token}", m.token), err
+	return append(words, "{token}", m.token, "{basic}", basic(m.token)), err
+}
+
+// basic are the credentials of a user x whose password is a token (RFC 7617
+// section 2).
+func basic(token string) string {
+	return base64.StdEncoding.EncodeToString([]byte("x:" + token))
 }
 
 // parentOf is the domain of an audience without its first label.

@@ -96,6 +96,8 @@ func members(m map[string]any) string {
 			list = append(list, "no "+name)
 		case FromNow:
 			list = append(list, fmt.Sprintf("%s=now%+.0fs", name, time.Duration(v).Seconds()))
+		case Text:
+			list = append(list, fmt.Sprintf("%s=\"now%+.0fs\"", name, time.Duration(v).Seconds()))
 		case Fraction:
 			list = append(list, fmt.Sprintf("%s=now%+.0fs and a half", name, time.Duration(v).Seconds()))
 		default:

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -106,7 +107,7 @@ func (r *runner) forge(t Token, good string, now time.Time, fill func(string) st
 }
 
 // filledIn returns members with their texts filled in and their times made
-// NumericDates.
+// seconds of the Unix epoch.
 func filledIn(members map[string]any, now time.Time, fill func(string) string) map[string]any {
 	if members == nil {
 		return nil
@@ -118,6 +119,8 @@ func filledIn(members map[string]any, now time.Time, fill func(string) string) m
 			full[name] = fill(v)
 		case FromNow:
 			full[name] = now.Add(time.Duration(v)).Unix()
+		case Text:
+			full[name] = strconv.FormatInt(now.Add(time.Duration(v)).Unix(), 10)
 		case Fraction:
 			full[name] = float64(now.Add(time.Duration(v)).Unix()) + 0.5
 		case []string:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -33,6 +34,9 @@ func (s *service) authenticate(r *http.Request) (string, error) {
 		return "", errors.New("one Authorization field, please")
 	}
 	token, ok := strings.CutPrefix(fields[0], "Bearer ")
+	if _, password, basic := r.BasicAuth(); basic && s.has("password") {
+		token, ok = password, true
+	}
 	if !ok {
 		return "", errors.New("scheme Bearer, please")
 	}
@@ -176,6 +180,9 @@ func (s *service) certificate(kid string) string {
 	return string(pem.EncodeToMemory(block))
 }
 
+// expText is an exp that is a number as a text.
+var expText = regexp.MustCompile(`"exp":"(\d+)"`)
+
 // checkClaims compares the claims. They are read strictly: every one has its
 // type.
 func (s *service) checkClaims(payload []byte, r *http.Request) error {
@@ -186,6 +193,9 @@ func (s *service) checkClaims(payload []byte, r *http.Request) error {
 		Iat *int64  `json:"iat"`
 		Exp *int64  `json:"exp"`
 		Nbf *int64  `json:"nbf"`
+	}
+	if s.has("exp-text") {
+		payload = expText.ReplaceAll(payload, []byte(`"exp":$1`))
 	}
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return err
