@@ -18,6 +18,10 @@ var repeatProbes = group("repeat", "once", []Probe{
 		Reason: "Code that looks whether the limited-use token was used, and then uses it: both look before one has used it.",
 		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After, Change: Change{Plan: AtOnce},
 	}, {
+		ID: "two-bearers-at-once", Title: "Two good requests for one action at the same time, each with a bearer token of its own",
+		Reason: "Two clicks, or a retry that meets the first request: code that takes each bearer token once, and looks at the limited-use token before it writes.",
+		Source: "gmail-actions.md 4, 5", Severity: High, Expect: AtMostOnce, Phase: After, Change: Change{Plan: TwoBearers},
+	}, {
 		ID: "replay-fresh-bearer", Title: "The good request again, with a new bearer token",
 		Reason: "A second click, or a retry of the provider whose first answer was lost: nobody can tell the two apart.",
 		Source: "gmail-actions.md 4, 5", Severity: High, Expect: AtMostOnce, Phase: After, Change: Change{Plan: Again},

@@ -57,6 +57,7 @@ const (
 	Replay     Plan = "replay"      // The octets of the accepted request once more.
 	Again      Plan = "again"       // The accepted request once more, with another bearer token.
 	AtOnce     Plan = "at-once"     // The good request twice in the same octets, at the same time.
+	TwoBearers Plan = "two-bearers" // The good request twice at the same time, with two bearer tokens.
 	ThenGood   Plan = "then-good"   // One with the change; after its answer, which is taken for lost, the good one.
 	SameToken  Plan = "same-token"  // The bearer token of an accepted request, with a fresh action.
 	OldToken   Plan = "old-token"   // A token, then a rotation, then the request.
@@ -198,7 +199,7 @@ func (p Probe) Needs() []Need {
 		}
 	}
 	otherUser := c.LimitedUse == LimitedOtherUser || c.Plan == OtherAsker
-	add(NeedBearer, !c.Token.zero() || c.Authorization != nil || c.Plan == SameToken || c.Plan == OldToken || c.Plan == AfterTurn)
+	add(NeedBearer, !c.Token.zero() || c.Authorization != nil || c.Plan == SameToken || c.Plan == TwoBearers || c.Plan == OldToken || c.Plan == AfterTurn)
 	add(NeedLimitedUse, c.LimitedUse != "" || c.Plan == OtherAsker)
 	add(NeedPost, c.Method != "")
 	typed := slices.ContainsFunc(c.Set, func(f dispatcher.Field) bool { return f.Name == "Content-Type" })

@@ -84,6 +84,8 @@ func (p Probe) Should() string {
 	switch {
 	case p.Expect == MustAccept:
 		return "answer 200"
+	case p.Change.Plan == TwoBearers:
+		return "carry the action out once, and accept one of the two or both"
 	case p.Expect == AtMostOnce:
 		return "answer as it likes, and not carry the action out again"
 	case p.Expect == Either:

@@ -143,15 +143,19 @@ func (b *bench) try(t *testing.T, flaws ...string) (*service, probe.Target, prob
 	}
 }
 
-// exchanger sends, and has the flaw "racy" show itself: two requests at once
-// both look before either acts.
+// exchanger sends, and has the flaws "racy" and "racy-bearers" show themselves:
+// two requests at once both look before either acts.
 func (s *service) exchanger(d *dispatcher.Dispatcher) func(context.Context, dispatcher.Raw) dispatcher.Attempt {
-	if !s.has("racy") {
+	if !s.has("racy") && !s.has("racy-bearers") {
 		return d.Exchange
 	}
-	var both sync.Once
+	var one, two sync.Once
 	return func(ctx context.Context, r dispatcher.Raw) dispatcher.Attempt {
-		if strings.HasSuffix(r.ID, "two-at-once") {
+		if strings.HasSuffix(r.ID, "-at-once") {
+			both := &one
+			if strings.HasSuffix(r.ID, "-two-bearers-at-once") {
+				both = &two
+			}
 			both.Do(func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()

@@ -40,7 +40,7 @@ type service struct {
 	cache   map[string]map[string]any // Published keys.
 	actions map[string]*granted       // By limited-use token.
 	done    int                       // How often an action was carried out.
-	barrier *sync.WaitGroup           // Of the flaw "racy": two requests that look before either acts.
+	barrier *sync.WaitGroup           // Of the flaws "racy" and "racy-bearers": two requests that look before either acts.
 }
 
 // granted is an action that a mail offers.
@@ -203,6 +203,8 @@ func (s *service) act(g *granted, bearer [32]byte) (string, error) {
 		s.mu.Lock()
 	}
 	switch {
+	case s.has("racy-bearers") && g.used && g.bearer == bearer:
+		return "", refusal{http.StatusConflict, "used at this moment"}
 	case !used || s.has("not-once"):
 		g.used, g.bearer = true, bearer
 		s.done++
