@@ -23,7 +23,7 @@ func Catalogue() []Probe {
 
 var (
 	phases  = []Phase{Hostile, Good, After}
-	expects = []Expect{MustRefuse, ShouldRefuse, AtMostOnce, MustAccept, Either}
+	expects = []Expect{MustRefuse, ShouldRefuse, MustNotAct, AtMostOnce, MustAccept, Either}
 	none    = []string{} // No Authorization field.
 )
 

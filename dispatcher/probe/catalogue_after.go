@@ -131,9 +131,6 @@ var lenientProbes = group("lenient", "errors", []Probe{
 		Source: "RFC 9110 9", Severity: Info, Expect: Either,
 		Change: Change{Method: "POST", Set: []dispatcher.Field{{Name: "X-HTTP-Method-Override", Value: "DELETE"}}},
 	}, {
-		ID: "method-options", Title: "OPTIONS", Reason: "Many servers answer it by themselves; nothing must be done then.",
-		Source: "RFC 9110 9.3.7", Severity: Info, Expect: Either, Change: Change{Method: "OPTIONS"},
-	}, {
 		ID: "method-lower-case", Title: "Method post", Reason: "Methods are compared with regard to case.",
 		Source: "RFC 9110 9.1", Severity: Info, Expect: Either, Change: Change{Method: "post"},
 	}, {

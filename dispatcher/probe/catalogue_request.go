@@ -59,6 +59,16 @@ var methodProbes = group("method", "method", []Probe{
 		Reason: "Routes that take any method.",
 		Source: "gmail-actions.md 2; RFC 9110 15.6.2", Severity: Low, Expect: ShouldRefuse,
 		Change: Change{Method: "PRESS"},
+	}, {
+		ID: "method-options", Title: "OPTIONS instead of POST",
+		Reason: "Routes that take any method. Many servers answer it by themselves, with success; nothing must be done then.",
+		Source: "RFC 9110 9.2.1, 9.3.7", Severity: Medium, Expect: MustNotAct,
+		Change: Change{Method: "OPTIONS"},
+	}, {
+		ID: "method-trace", Title: "TRACE instead of POST",
+		Reason: "Routes that take any method. A server may answer it with what it got; nothing must be done then.",
+		Source: "RFC 9110 9.2.1, 9.3.8", Severity: Medium, Expect: MustNotAct,
+		Change: Change{Method: "TRACE"},
 	},
 })
 

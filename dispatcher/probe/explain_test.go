@@ -18,7 +18,7 @@ import (
 func TestCulprit(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	for flaw, culprit := range map[string]string{"burns-first": "token-missing", "burns-head": "method-head"} {
+	for flaw, culprit := range map[string]string{"burns-first": "token-missing", "burns-head": "method-head", "burns-options": "method-options"} {
 		t.Run(flaw, func(t *testing.T) {
 			t.Parallel()
 			_, target, o := b.try(t, flaw)

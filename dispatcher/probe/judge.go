@@ -59,11 +59,14 @@ func judge(p Probe, o observation) (Mark, Outcome, string) {
 	if o.anybody && out == Accepted && o.effect == unseen {
 		return Noted, Answered, fmt.Sprintf("answered %d, but so is the same without a token: another site answers for this Host", o.attempt.Status)
 	}
+	if p.Expect == MustNotAct && out == Accepted && o.effect == unseen {
+		out = Answered // The answer says nothing of the action.
+	}
 	mark, detail := judgeOutcome(p, out, o)
 	if o.fetched > 0 {
 		return Failed, out, fmt.Sprintf("the service fetched a key from a URL in the token's header: whoever writes a token has it send requests where he likes (%s)", detail)
 	}
-	if o.spent == "" || p.Expect != MustRefuse && p.Expect != ShouldRefuse && p.Expect != Either {
+	if o.spent == "" || p.Expect == MustAccept || p.Expect == AtMostOnce {
 		return mark, out, detail
 	}
 	switch {
@@ -86,6 +89,8 @@ func judgeOutcome(p Probe, out Outcome, o observation) (Mark, string) {
 		return judgeGood(out, o)
 	case AtMostOnce:
 		return judgeRepeat(out, o)
+	case MustNotAct:
+		return judgeSafe(out, o)
 	case Either:
 		return judgeEither(out, o)
 	}
@@ -157,6 +162,26 @@ func judgeRepeat(out Outcome, o observation) (Mark, string) {
 		return Undetermined, answer
 	}
 	return Held, answer + ", and the action was not carried out again"
+}
+
+// judgeSafe judges what may be answered in any way, if nothing is done.
+func judgeSafe(out Outcome, o observation) (Mark, string) {
+	answer := answerOf(o.attempt)
+	switch {
+	case o.effect == acted:
+		return Failed, answer + ", and the action was carried out"
+	case out == ServerError:
+		return Noted, answer + ": the service did not refuse the request, it failed at it"
+	case o.effect == unmoved:
+		return Held, answer + ", and nothing was carried out"
+	case out == Answered:
+		return Noted, answer + ": sound if nothing was carried out, which only what is accepted later can show, or an observer of effects (--effects)"
+	case out == Redirected:
+		return Noted, answer + ": sound if nothing was carried out"
+	case out == Deferred || out == Unanswered:
+		return Undetermined, answer
+	}
+	return Held, answer
 }
 
 // judgeEither tells what was done, where both answers are sound.

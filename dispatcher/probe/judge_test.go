@@ -15,6 +15,7 @@ func TestJudge(t *testing.T) {
 		large  = Probe{Expect: ShouldRefuse, Phase: Hostile, Fix: "size", Change: Change{Pad: 1}}
 		replay = Probe{Expect: MustRefuse, Phase: After, Fix: "once"}
 		once   = Probe{Expect: AtMostOnce, Phase: After, Fix: "once"}
+		safe   = Probe{Expect: MustNotAct, Phase: Hostile, Fix: "method"}
 		good   = Probe{Expect: MustAccept, Phase: Good}
 		either = Probe{Expect: Either, Phase: After}
 	)
@@ -61,6 +62,15 @@ func TestJudge(t *testing.T) {
 		{once, observation{attempt: status(409)}, Held, Refused, "not carried out again"},
 		{once, observation{attempt: status(502)}, Noted, ServerError, "it failed at it"},
 		{once, observation{attempt: silent}, Undetermined, Unanswered, "no answer"},
+		{safe, observation{attempt: status(405)}, Held, Refused, "answered 405"},
+		{safe, observation{attempt: status(204)}, Noted, Answered, "sound if nothing was carried out"},
+		{safe, observation{attempt: status(200), effect: unmoved}, Held, Answered, "nothing was carried out"},
+		{safe, observation{attempt: status(200), effect: acted}, Failed, Accepted, "and the action was carried out"},
+		{safe, observation{attempt: status(405), effect: acted}, Failed, Consumed, "and the action was carried out"},
+		{safe, observation{attempt: status(302)}, Noted, Redirected, "sound if nothing was carried out"},
+		{safe, observation{attempt: status(500), effect: unmoved}, Noted, ServerError, "it failed at it"},
+		{safe, observation{attempt: silent}, Undetermined, Unanswered, "no answer"},
+		{safe, observation{attempt: status(405), spent: "x was accepted"}, NotProven, Refused, "but x was accepted"},
 		{good, observation{attempt: status(200)}, Held, Accepted, "answered 200"},
 		{good, observation{attempt: status(202)}, Failed, Accepted, "the provider takes 200 alone for done"},
 		{good, observation{attempt: status(204), effect: unmoved}, Failed, Answered, "the provider takes 200 alone for done"},

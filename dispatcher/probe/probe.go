@@ -108,6 +108,7 @@ type Expect string
 const (
 	MustRefuse   Expect = "must-refuse"   // A service that verifies as documented refuses it.
 	ShouldRefuse Expect = "should-refuse" // It is not as documented, but verifiers in good standing let it pass.
+	MustNotAct   Expect = "must-not-act"  // Both answers are sound, but the action must not be carried out.
 	Either       Expect = "either"        // Both answers are sound.
 	AtMostOnce   Expect = "at-most-once"  // Both answers are sound, but the action must not be carried out again.
 	MustAccept   Expect = "must-accept"   // It is the good request, or a retry of it.
@@ -162,7 +163,7 @@ type Outcome string
 // The outcomes of an exchange.
 const (
 	Accepted    Outcome = "accepted"     // Answered 2xx.
-	Answered    Outcome = "answered"     // Answered 2xx, and nothing was carried out.
+	Answered    Outcome = "answered"     // Answered 2xx, and nothing was carried out, or need have been.
 	Consumed    Outcome = "consumed"     // Not answered 2xx, and carried out all the same.
 	Refused     Outcome = "refused"      // Answered 4xx, but for 408 and 429; or 501 or 505.
 	Redirected  Outcome = "redirected"   // Answered 3xx, which the provider does not follow.

@@ -88,6 +88,8 @@ func (p Probe) Should() string {
 		return "carry the action out once, and accept one of the two or both"
 	case p.Expect == AtMostOnce:
 		return "answer as it likes, and not carry the action out again"
+	case p.Expect == MustNotAct:
+		return "answer as it likes, and leave the action as it is"
 	case p.Expect == Either:
 		return "accept or refuse it, and not fail at it"
 	case p.Change.Plan == AtOnce:

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -251,7 +252,7 @@ func TestCatalogue(t *testing.T) {
 		if _, ok := probe.FixOf(p.Fix); !ok && p.Phase != probe.Good {
 			t.Errorf("%s has no fix: %q", p.ID, p.Fix)
 		}
-		if hostile := p.Expect == probe.MustRefuse || p.Expect == probe.ShouldRefuse; p.Phase == probe.Hostile && !hostile || p.Severity == "" {
+		if hostile := slices.Contains([]probe.Expect{probe.MustRefuse, probe.ShouldRefuse, probe.MustNotAct}, p.Expect); p.Phase == probe.Hostile && !hostile || p.Severity == "" {
 			t.Errorf("%s is %s in phase %s, of severity %q", p.ID, p.Expect, p.Phase, p.Severity)
 		}
 		if (p.Severity == probe.Info) != (p.Expect == probe.Either) {
@@ -270,7 +271,7 @@ func TestCatalogueOrder(t *testing.T) {
 	t.Parallel()
 	rank := func(p probe.Probe) int {
 		n := map[probe.Phase]int{probe.Hostile: 0, probe.Good: 1, probe.After: 2}[p.Phase] * 100
-		return n + map[probe.Expect]int{probe.MustRefuse: 0, probe.ShouldRefuse: 1, probe.AtMostOnce: 2, probe.MustAccept: 3, probe.Either: 4}[p.Expect]
+		return n + slices.Index([]probe.Expect{probe.MustRefuse, probe.ShouldRefuse, probe.MustNotAct, probe.AtMostOnce, probe.MustAccept, probe.Either}, p.Expect)
 	}
 	list := probe.Catalogue()
 	for i := range list[1:] {

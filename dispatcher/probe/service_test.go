@@ -73,6 +73,10 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if host, _ := url.Parse(s.URL); s.has("other-site") && r.Host != host.Host {
 		return // With an empty page, as some servers do for all hosts that they do not know.
 	}
+	if s.has("answers-safe-methods") && (r.Method == "OPTIONS" || r.Method == "TRACE") {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	if s.has("refuses-all") {
 		http.Error(w, "not today", http.StatusUnauthorized)
 		return
@@ -103,7 +107,7 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) (string, error) 
 		method = r.Header.Get("X-HTTP-Method-Override")
 	}
 	switch {
-	case method != "POST" && !s.has("any-method"):
+	case method != "POST" && !s.has("any-method") && !(s.has("acts-on-options") && method == "OPTIONS"):
 		return "", refusal{http.StatusMethodNotAllowed, "POST only"}
 	case r.URL.Path != "/approve" && !(s.has("path") && strings.HasSuffix(r.URL.Path, "/approve")):
 		return "", refusal{http.StatusNotFound, "no such page"}
@@ -136,7 +140,7 @@ func (s *service) burn(r *http.Request) *granted {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.actions[r.URL.Query().Get("token")]
-	if !s.has("burns-first") && !(s.has("burns-head") && r.Method == "HEAD") || g == nil || g.burnt {
+	if !s.has("burns-first") && !(s.has("burns-head") && r.Method == "HEAD") && !(s.has("burns-options") && r.Method == "OPTIONS") || g == nil || g.burnt {
 		return nil
 	}
 	g.burnt = true

@@ -67,7 +67,9 @@ func unsound() []flawed {
 		{"no-azp", without(of(probe.MustRefuse, "authorized-party"), "azp-list"), nil},
 		{"no-exp", without(of(probe.MustRefuse, "time"), "exp-text"), without(of(probe.ShouldRefuse, "time"), "exp-string")},
 		{"exp-text", nil, must("exp-string")},
-		{"any-method", without(of(probe.MustRefuse, "method"), "get-by-scanner"), of(probe.ShouldRefuse, "method")},
+		{"any-method", append(without(of(probe.MustRefuse, "method"), "get-by-scanner"), of(probe.MustNotAct, "method")...), of(probe.ShouldRefuse, "method")},
+		{"acts-on-options", must("method-options"), nil},
+		{"answers-safe-methods", nil, nil},
 		{"method-override", must("override-header"), nil},
 		{"user-agent", nil, must("user-agent-other", "user-agent-missing", "user-agent-longer")},
 		{"no-form", nil, append(without(of(probe.ShouldRefuse, "form"), "query-parameter-twice", "query-parameter-twice-last"),
@@ -148,6 +150,9 @@ func TestUnsoundBare(t *testing.T) {
 		{"not-once", true, must("replay", "replay-fresh-bearer"), nil, "", ""},
 		{"acts-anyway", true, must("token-missing"), nil, "", ""},
 		{"acts-anyway", false, must("replay"), nil, "", ""}, // Only that nothing is refused that was done before can be seen.
+		{"acts-on-options", true, must("method-options"), nil, "", "method-unknown"},
+		{"acts-on-options", false, must("replay"), nil, "", ""}, // As with acts-anyway below.
+		{"answers-safe-methods", false, nil, nil, "", "replay"},
 		{"burns-first", true, must("good"), nil, "Suspects: token-missing, token-empty, authorization-empty, token-malformed, token-null, and", ""},
 		{"refuses-all", false, must("good"), nil, "Either the service refuses every request", ""},
 	} {
