@@ -52,9 +52,11 @@ func (r *runner) follow(ctx context.Context, p Probe) error {
 	}
 	switch p.Change.Plan {
 	case Replay:
-		return r.repeat(ctx, p, r.accepted)
+		m := r.accepted
+		m.raw.Octets = withParameters(m.raw.Octets, p.Change.Query)
+		return r.repeat(ctx, p, m)
 	case Again:
-		m, err := r.build(r.act, p.Change, "")
+		m, err := r.build(r.accepted.of, p.Change, "")
 		if err != nil {
 			return r.inapplicable(p, err)
 		}
@@ -63,12 +65,26 @@ func (r *runner) follow(ctx context.Context, p Probe) error {
 		return r.atOnce(ctx, p)
 	case ThenGood:
 		return r.thenGood(ctx, p)
-	case SameToken:
+	case SameToken, Resigned:
 		return r.sameToken(ctx, p)
 	case OldToken, AfterTurn:
 		return r.rotation(ctx, p)
 	}
 	return r.try(ctx, p)
+}
+
+// withParameters returns a request with parameters added to its target.
+func withParameters(octets []byte, edits []Edit) []byte {
+	method, rest, _ := strings.Cut(string(octets), " ")
+	target, rest, _ := strings.Cut(rest, " ")
+	for _, e := range edits {
+		separator := "?"
+		if strings.Contains(target, "?") {
+			separator = "&"
+		}
+		target += separator + e.Name + "=" + e.Value
+	}
+	return []byte(method + " " + target + " " + rest)
 }
 
 // repeat sends something for an action that was carried out.
@@ -266,9 +282,13 @@ func (r *runner) thenGood(ctx context.Context, p Probe) error {
 	return nil
 }
 
-// sameToken uses the bearer token of an accepted request for a fresh action.
+// sameToken uses the bearer token of an accepted request for a fresh action, as
+// it is or with another signature.
 func (r *runner) sameToken(ctx context.Context, p Probe) error {
 	used := r.accepted.token
+	if at := strings.LastIndex(used, ".") + 1; p.Change.Plan == Resigned {
+		used = used[:at] + altered(used[at:])
+	}
 	if err := r.fresh(ctx, p); err != nil {
 		return err
 	}

@@ -14,6 +14,11 @@ var repeatProbes = group("repeat", "once", []Probe{
 		Reason: "Out of a log, or by who has seen it. Neither the provider nor a user sends the same token twice.",
 		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After, Change: Change{Plan: Replay},
 	}, {
+		ID: "replay-with-parameter", Title: "An accepted request again, with a parameter more in the URL",
+		Reason: "Code that remembers whole URLs, or whole requests, and not the token in them.",
+		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After,
+		Change: Change{Plan: Replay, Query: []Edit{{Add, "utm_source", "again"}}},
+	}, {
 		ID: "two-at-once", Title: "The good request twice at the same time",
 		Reason: "Code that looks whether the limited-use token was used, and then uses it: both look before one has used it.",
 		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After, Change: Change{Plan: AtOnce},

@@ -158,6 +158,10 @@ var signatureProbes = group("signature", "signature", []Probe{
 		Source: "RFC 7515 5.2", Severity: Critical, Expect: MustRefuse,
 		Change: Change{Token: Token{Forgery: keys.Forgery{Claims: map[string]any{"aud": "https://evil.example"}}, Edit: OtherClaims}},
 	}, {
+		ID: "accepted-token-resigned", Title: "The token of an accepted request, with another signature",
+		Reason: "Code that remembers verified tokens by their header and claims, which anybody can write.",
+		Source: "RFC 7515 5.2", Severity: Critical, Expect: MustRefuse, Phase: After, Change: Change{Plan: Resigned},
+	}, {
 		ID: "key-of-stranger", Title: "Signed by a key that nobody has published, with its own kid",
 		Reason: "Code that verifies with whatever key it can find.",
 		Source: "RFC 7515 5.2, 6", Severity: Critical, Expect: MustRefuse,

@@ -54,12 +54,13 @@ type Plan string
 // The plans.
 const (
 	Once       Plan = ""            // One, with the change.
-	Replay     Plan = "replay"      // The octets of the accepted request once more.
+	Replay     Plan = "replay"      // The octets of the accepted request once more, but for parameters that are added to its URL.
 	Again      Plan = "again"       // The accepted request once more, with another bearer token.
 	AtOnce     Plan = "at-once"     // The good request twice in the same octets, at the same time.
 	TwoBearers Plan = "two-bearers" // The good request twice at the same time, with two bearer tokens.
 	ThenGood   Plan = "then-good"   // One with the change; after its answer, which is taken for lost, the good one.
 	SameToken  Plan = "same-token"  // The bearer token of an accepted request, with a fresh action.
+	Resigned   Plan = "resigned"    // The same, but one character of the token's signature is another.
 	OldToken   Plan = "old-token"   // A token, then a rotation, then the request.
 	AfterTurn  Plan = "rotation"    // The good request after a rotation.
 	OtherAsker Plan = "other-asker" // The URL of another user's action with this one's limited-use token.
@@ -112,6 +113,8 @@ const (
 	LimitedBadFirst  LimitedUse = "bad-first"  // Twice, an altered one first.
 	LimitedBadLast   LimitedUse = "bad-last"   // Twice, an altered one last.
 	LimitedInBody    LimitedUse = "in-body"    // In the form instead.
+	LimitedWildcard  LimitedUse = "wildcard"   // The percent sign in its place.
+	LimitedQuote     LimitedUse = "quote"      // A condition in its place, behind a quotation mark.
 	LimitedOtherUser LimitedUse = "other-user" // That of another user's action.
 	LimitedOther     LimitedUse = "other"      // That of another action.
 )
@@ -199,7 +202,7 @@ func (p Probe) Needs() []Need {
 		}
 	}
 	otherUser := c.LimitedUse == LimitedOtherUser || c.Plan == OtherAsker
-	add(NeedBearer, !c.Token.zero() || c.Authorization != nil || c.Plan == SameToken || c.Plan == TwoBearers || c.Plan == OldToken || c.Plan == AfterTurn)
+	add(NeedBearer, !c.Token.zero() || c.Authorization != nil || c.Plan == SameToken || c.Plan == Resigned || c.Plan == TwoBearers || c.Plan == OldToken || c.Plan == AfterTurn)
 	add(NeedLimitedUse, c.LimitedUse != "" || c.Plan == OtherAsker)
 	add(NeedPost, c.Method != "")
 	typed := slices.ContainsFunc(c.Set, func(f dispatcher.Field) bool { return f.Name == "Content-Type" })

@@ -192,6 +192,10 @@ func (a *action) withLimited(change LimitedUse, stranger string) (place, error) 
 		value = value[:len(value)/2]
 	case LimitedLonger:
 		value += "0"
+	case LimitedWildcard:
+		value = "%25"
+	case LimitedQuote:
+		value = trueInSQL
 	case LimitedOther, LimitedOtherUser:
 		value = stranger
 	}
@@ -201,6 +205,9 @@ func (a *action) withLimited(change LimitedUse, stranger string) (place, error) 
 	}
 	return a.inQuery(p, change), nil
 }
+
+// trueInSQL ends a text of SQL, and makes the condition that it is part of true.
+const trueInSQL = "%27%20OR%20%271%27%3D%271" // ' OR '1'='1
 
 // inPath puts the value into the path.
 func (a *action) inPath(p place, change LimitedUse) (place, error) {

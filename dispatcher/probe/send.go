@@ -16,6 +16,7 @@ import (
 // message is a request that is ready to be sent.
 type message struct {
 	raw     dispatcher.Raw
+	of      *action  // What it is a request for.
 	token   string   // Its bearer token; empty without.
 	secrets []string // What must not be shown of it.
 }
@@ -28,7 +29,7 @@ func (e inapplicable) Error() string { return e.why }
 // build makes the request of a change to the good request of an action.
 // stranger is the limited-use token of another action.
 func (r *runner) build(a *action, c Change, stranger string) (message, error) {
-	var m message
+	m := message{of: a}
 	spot, err := a.withLimited(c.LimitedUse, stranger)
 	if err != nil {
 		return m, inapplicable{err.Error()}
@@ -65,6 +66,7 @@ func (r *runner) build(a *action, c Change, stranger string) (message, error) {
 		body = ""
 	}
 	m.secrets = append([]string{a.limited.value, spot.secret, altered(a.limited.value), stranger}, r.secrets...)
+	m.secrets = slices.DeleteFunc(m.secrets, func(s string) bool { return s == trueInSQL })
 	if m.token != "" {
 		m.secrets = append(m.secrets, basic(m.token))
 	}

@@ -38,6 +38,7 @@ type service struct {
 
 	mu      sync.Mutex
 	cache   map[string]map[string]any // Published keys.
+	known   map[string]bool           // Header and claims of tokens that were verified, of the flaw "cache".
 	actions map[string]*granted       // By limited-use token.
 	done    int                       // How often an action was carried out.
 	barrier *sync.WaitGroup           // Of the flaws "racy" and "racy-bearers": two requests that look before either acts.
@@ -47,7 +48,8 @@ type service struct {
 type granted struct {
 	expense, user string
 	burnt, used   bool
-	bearer        [32]byte // Hash of the token that used it.
+	bearer        [32]byte        // Hash of the token that used it.
+	queries       map[string]bool // With which it was asked for, of the flaw "whole-url".
 }
 
 func (s *service) has(flaw string) bool { return slices.Contains(s.flaws, flaw) }
@@ -57,7 +59,7 @@ func (s *service) grant(expense, user string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token := fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(expense, user, len(s.actions)))))[:32]
-	s.actions[token] = &granted{expense: expense, user: user}
+	s.actions[token] = &granted{expense: expense, user: user, queries: make(map[string]bool)}
 	return s.URL + "/approve?expense=" + expense + "&user=" + user + "&token=" + token
 }
 
@@ -131,7 +133,21 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) (string, error) 
 	if g.burnt && g != burnt {
 		return "", refusal{http.StatusConflict, "token was used"}
 	}
+	s.forget(g, r)
 	return s.act(g, sha256.Sum256([]byte(bearer)))
+}
+
+// forget has a service with a flaw not know an action that was carried out.
+func (s *service) forget(g *granted, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.has("whole-url"):
+		g.used = g.used && g.queries[r.URL.RawQuery]
+		g.queries[r.URL.RawQuery] = true
+	case s.has("token-emptied") && r.URL.Query().Get("token") == "":
+		g.used = false
+	}
 }
 
 // burn has a limited-use token used up by the first request that names it,
@@ -178,9 +194,11 @@ func (s *service) find(query url.Values) (*granted, error) {
 	if s.has("token-case") {
 		token = strings.ToLower(token)
 	}
-	if s.has("no-limited-use") {
+	like := s.has("like") && token == "%" || s.has("injection") && strings.HasPrefix(token, "' OR ")
+	emptied := s.has("token-emptied") && token == ""
+	if s.has("no-limited-use") || like || emptied {
 		for _, g := range s.actions {
-			if g.expense == query.Get("expense") && g.user == query.Get("user") {
+			if g.expense == query.Get("expense") && g.user == query.Get("user") && (g.used || !emptied) {
 				return g, nil
 			}
 		}
@@ -243,7 +261,7 @@ func certificate(t *testing.T) tls.Certificate {
 // of another, at these addresses.
 func newService(t *testing.T, now func() time.Time, published, others string, flaws ...string) *service {
 	t.Helper()
-	s := &service{flaws: flaws, keys: published, others: others, now: now, cache: make(map[string]map[string]any), actions: make(map[string]*granted)}
+	s := &service{flaws: flaws, keys: published, others: others, now: now, cache: make(map[string]map[string]any), known: make(map[string]bool), actions: make(map[string]*granted)}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Config.ErrorLog = discard()
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}, CurvePreferences: []tls.CurveID{tls.X25519}}

@@ -37,8 +37,9 @@ type flawed struct {
 
 func unsound() []flawed {
 	return []flawed{
-		{"no-signature", without(of(probe.MustRefuse, "signature", "header"), "other-provider", "kid-number", "header-not-json"),
+		{"no-signature", append(without(of(probe.MustRefuse, "signature", "header"), "other-provider", "kid-number", "header-not-json"), "accepted-token-resigned"),
 			without(of(probe.ShouldRefuse, "header"), "padded")},
+		{"cache", must("accepted-token-resigned"), nil},
 		{"alg-none", must("alg-none"), nil},
 		{"hs256", must("hs256-certificate"), nil},
 		{"embedded-key", must("jwk-embedded"), nil},
@@ -46,7 +47,7 @@ func unsound() []flawed {
 		{"jku-looks", must("jku"), nil},
 		{"pinned-keys", must("key-withdrawn", "rotation-new-key"), nil},
 		{"other-provider", must("other-provider", "other-provider-pretending"), nil},
-		{"no-bearer", append(of(probe.MustRefuse, tokenGroups...), "identity-fields", "forwarded-loopback"), of(probe.ShouldRefuse, tokenGroups...)},
+		{"no-bearer", append(of(probe.MustRefuse, tokenGroups...), "identity-fields", "forwarded-loopback", "accepted-token-resigned"), of(probe.ShouldRefuse, tokenGroups...)},
 		{"forwarded-user", must("identity-fields"), nil},
 		{"original-url", must("original-url"), nil},
 		{"path", must("path-double-slash", "path-dot", "path-dot-dot", "path-encoded"), nil},
@@ -76,8 +77,12 @@ func unsound() []flawed {
 			"body-incomplete", "length-too-long", "length-too-short", "length-missing", "chunk-size-bad")},
 		{"no-limited-use", of(probe.MustRefuse, "limited-use"), of(probe.ShouldRefuse, "limited-use")},
 		{"token-case", nil, must("limited-use-case")},
+		{"like", must("limited-use-wildcard"), nil},
+		{"injection", must("limited-use-quote"), nil},
+		{"token-emptied", must("limited-use-empty-after-use"), nil},
+		{"whole-url", must("replay-with-parameter"), nil},
 		{"not-bound", must("limited-use-of-other-user", "limited-use-for-other-user", "limited-use-of-other-action"), nil},
-		{"not-once", must("replay", "two-at-once", "two-bearers-at-once", "replay-fresh-bearer", "retry-after-lost-answer"), nil},
+		{"not-once", must("replay", "replay-with-parameter", "two-at-once", "two-bearers-at-once", "replay-fresh-bearer", "retry-after-lost-answer"), nil},
 		{"racy", must("two-at-once", "two-bearers-at-once"), nil},
 		{"racy-bearers", must("two-bearers-at-once"), nil},
 		{"no-retry", must("retry-after-lost-answer"), nil},
@@ -144,14 +149,14 @@ func TestUnsoundBare(t *testing.T) {
 	}{
 		{"alg-none", false, must("alg-none"), nil, "", "access-token"},
 		{"hs256", true, must("hs256-certificate"), nil, "", "signature-missing"},
-		{"user-agent", false, nil, must("user-agent-other"), "", "method-unknown"}, // What is accepted after that may be a retry to it.,
-		{"idempotent", false, must("replay"), nil, "", ""},                         // As the documentation has it, a token that was used is refused.
-		{"not-once", false, must("replay"), nil, "", ""},
-		{"not-once", true, must("replay", "replay-fresh-bearer"), nil, "", ""},
+		{"user-agent", false, nil, must("user-agent-other"), "", "method-unknown"},  // What is accepted after that may be a retry to it.,
+		{"idempotent", false, must("replay", "replay-with-parameter"), nil, "", ""}, // As the documentation has it, a token that was used is refused.
+		{"not-once", false, must("replay", "replay-with-parameter"), nil, "", ""},
+		{"not-once", true, must("replay", "replay-with-parameter", "replay-fresh-bearer"), nil, "", ""},
 		{"acts-anyway", true, must("token-missing"), nil, "", ""},
-		{"acts-anyway", false, must("replay"), nil, "", ""}, // Only that nothing is refused that was done before can be seen.
+		{"acts-anyway", false, must("replay", "replay-with-parameter"), nil, "", ""}, // Only that nothing is refused that was done before can be seen.
 		{"acts-on-options", true, must("method-options"), nil, "", "method-unknown"},
-		{"acts-on-options", false, must("replay"), nil, "", ""}, // As with acts-anyway below.
+		{"acts-on-options", false, must("replay", "replay-with-parameter"), nil, "", ""}, // As with acts-anyway below.
 		{"answers-safe-methods", false, nil, nil, "", "replay"},
 		{"burns-first", true, must("good"), nil, "Suspects: token-missing, token-empty, authorization-empty, token-malformed, token-null, and", ""},
 		{"refuses-all", false, must("good"), nil, "Either the service refuses every request", ""},
