@@ -19,6 +19,11 @@ var repeatProbes = group("repeat", "once", []Probe{
 		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After,
 		Change: Change{Plan: Replay, Query: []Edit{{Add, "utm_source", "again"}}},
 	}, {
+		ID: "limited-use-empty-after-use", Title: "An empty limited-use token, after the action was carried out",
+		Reason: "Code that empties the token's column when it is used: the empty token is then that of all actions that were carried out.",
+		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After, Fix: "limited-use",
+		Change: Change{Plan: Again, LimitedUse: LimitedEmpty},
+	}, {
 		ID: "two-at-once", Title: "The good request twice at the same time",
 		Reason: "Code that looks whether the limited-use token was used, and then uses it: both look before one has used it.",
 		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After, Change: Change{Plan: AtOnce},

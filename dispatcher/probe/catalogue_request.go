@@ -256,10 +256,6 @@ var limitedProbes = group("limited-use", "limited-use", []Probe{
 		Reason: "Code that makes the text of a query to a database with it: the condition is true of every token.",
 		Source: "gmail-actions.md 5", Severity: Critical, Expect: MustRefuse, Change: Change{LimitedUse: LimitedQuote},
 	}, {
-		ID: "limited-use-empty-after-use", Title: "An empty limited-use token, after the action was carried out",
-		Reason: "Code that empties the token's column when it is used: the empty token is then that of all actions that were carried out.",
-		Source: "gmail-actions.md 5", Severity: High, Expect: MustRefuse, Phase: After, Change: Change{Plan: Again, LimitedUse: LimitedEmpty},
-	}, {
 		ID: "limited-use-of-other-user", Title: "The limited-use token of another user's action",
 		Reason: "The other user has one of his own in his mail, and uses it for this action.",
 		Source: "gmail-actions.md 5", Severity: Critical, Expect: MustRefuse, Change: Change{LimitedUse: LimitedOtherUser},

@@ -153,6 +153,8 @@ func TestUnsoundBare(t *testing.T) {
 		{"idempotent", false, must("replay", "replay-with-parameter"), nil, "", ""}, // As the documentation has it, a token that was used is refused.
 		{"not-once", false, must("replay", "replay-with-parameter"), nil, "", ""},
 		{"not-once", true, must("replay", "replay-with-parameter", "replay-fresh-bearer"), nil, "", ""},
+		{"token-emptied", false, must("limited-use-empty-after-use"), nil, "", "replay-with-parameter"},
+		{"whole-url", false, must("replay-with-parameter"), nil, "", "replay"},
 		{"acts-anyway", true, must("token-missing"), nil, "", ""},
 		{"acts-anyway", false, must("replay", "replay-with-parameter"), nil, "", ""}, // Only that nothing is refused that was done before can be seen.
 		{"acts-on-options", true, must("method-options"), nil, "", "method-unknown"},
