@@ -170,9 +170,9 @@ func (c Change) carries() bool {
 	return c.Authorization == nil || slices.ContainsFunc(c.Authorization, func(v string) bool { return strings.Contains(v, "{") })
 }
 
-// elsewhere says whether a request with a token of its own names another Host.
+// elsewhere says whether a request with a token of its own names another host.
 func (c Change) elsewhere() bool {
-	return !c.Token.zero() && slices.ContainsFunc(c.Set, func(f dispatcher.Field) bool { return f.Name == "Host" })
+	return !c.Token.zero() && slices.ContainsFunc(c.Set, func(f dispatcher.Field) bool { return f.Name == "Host" || f.Name == "X-Forwarded-Host" })
 }
 
 // Need is what a probe can be sent only with.

@@ -57,7 +57,7 @@ const maybeSpent = ", and the action may have been used up"
 func judge(p Probe, o observation) (Mark, Outcome, string) {
 	out := outcome(o.attempt, o.effect)
 	if o.anybody && out == Accepted && o.effect == unseen {
-		return Noted, Answered, fmt.Sprintf("answered %d, but so is the same without a token: another site answers for this Host", o.attempt.Status)
+		return Noted, Answered, fmt.Sprintf("answered %d, but so is the same without a token: another site answers for this host", o.attempt.Status)
 	}
 	if p.Expect == MustNotAct && out == Accepted && o.effect == unseen {
 		out = Answered // The answer says nothing of the action.

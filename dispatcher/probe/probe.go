@@ -8,7 +8,8 @@
 // must be accepted; then replays, retries and what a sound service may accept.
 //
 // Within the hostile phase those that must be refused come before those that
-// only should be, and the most severe come first. An accepted request uses the
+// only should be, and before those that may be answered in any way if nothing is
+// done; and the most severe come first. An accepted request uses the
 // action up, and what is refused after that may have been refused for that
 // alone. So the worst is tried while a refusal still proves something, and a
 // leniency that many services have cannot hide it. What a sound service may

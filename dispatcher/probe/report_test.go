@@ -300,6 +300,9 @@ func TestCatalogueHas(t *testing.T) {
 		"method override": "override-header", "limited-use missing": "limited-use-missing", "altered": "limited-use-altered", "of another user": "limited-use-of-other-user",
 		"replay": "replay", "two at once": "two-at-once", "retry after a 408": "retry-after-incomplete", "retry after a lost answer": "retry-after-lost-answer",
 		"oversized token": "token-oversized", "oversized body": "form-oversized", "old key after rotation": "key-withdrawn",
+		"audience out of Host": "aud-other-host", "audience out of X-Forwarded-Host": "aud-other-forwarded", "two clicks at once": "two-bearers-at-once",
+		"acting on OPTIONS": "method-options", "acting on TRACE": "method-trace", "remembered tokens": "accepted-token-resigned",
+		"LIKE": "limited-use-wildcard", "injection": "limited-use-quote", "emptied tokens": "limited-use-empty-after-use", "remembered URLs": "replay-with-parameter",
 	} {
 		if !ids[id] {
 			t.Errorf("%s: there is no probe %s", what, id)

@@ -232,6 +232,8 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 		if r.spent == "" {
 			r.spent = p.ID + " had been accepted before"
 		}
+	case o.anybody && r.o.Fresh != nil:
+		r.spent = p.ID + " was sent without a token, too"
 	case out == Unanswered && seen == unseen && r.o.Fresh != nil:
 		r.spent = p.ID + " had not been answered"
 	default:
@@ -240,7 +242,7 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 	return nil
 }
 
-// anybody sends a probe that names another Host once more, without a token: what
+// anybody sends a probe that names another host once more, without a token: what
 // is answered with success even so comes from another site, of which many
 // servers have one for all hosts that they do not know.
 func (r *runner) anybody(ctx context.Context, p Probe) (bool, Exchange, error) {

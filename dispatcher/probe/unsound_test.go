@@ -216,7 +216,7 @@ func TestOtherSite(t *testing.T) {
 					continue
 				}
 				if len(result.Exchanges) != 2 || (result.Mark == probe.Noted) != c.noted ||
-					strings.Contains(result.Detail, "another site answers for this Host") != c.noted {
+					strings.Contains(result.Detail, "another site answers for this host") != c.noted {
 					t.Errorf("%s by %d requests: %s", result.Mark, len(result.Exchanges), result.Detail)
 				}
 			}
