@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/url"
@@ -47,7 +48,7 @@ func redact(m message, a dispatcher.Attempt) Exchange {
 	}
 	switch {
 	case a.Status == 0:
-		e.Answer = hide(a.Error)
+		e.Answer = printable(hiddenError(m, a.Error))
 	default:
 		first, _, _ := strings.Cut(strings.TrimSpace(string(a.Body)), "\n")
 		e.Answer = hide(strings.TrimRight(first, "\r"))
@@ -57,24 +58,58 @@ func redact(m message, a dispatcher.Attempt) Exchange {
 
 // hider returns what makes a text fit to be shown.
 func hider(m message) func(string) string {
-	var secrets []string
-	for _, s := range m.secrets {
-		if plain, err := url.QueryUnescape(s); err == nil && plain != s {
-			secrets = append(secrets, plain)
-		}
-		secrets = append(secrets, s)
-	}
-	secrets = slices.DeleteFunc(secrets, func(s string) bool { return len(s) < minLimited })
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	hide := hiding(m)
+	return func(s string) string { return printable(hide(s)) }
+}
+
+// hiding returns what takes the secrets out of a text, and nothing else.
+func hiding(m message) func(string) string {
 	var pairs []string
 	if m.token != "" {
 		pairs = append(pairs, m.token, showToken(m.token))
 	}
-	for _, s := range slices.Compact(secrets) {
+	for _, s := range m.forms() {
 		pairs = append(pairs, s, cutSecret(s))
 	}
 	replace := strings.NewReplacer(pairs...).Replace
-	return func(s string) string { return printable(jws.ReplaceAllStringFunc(replace(s), showToken)) }
+	return func(s string) string { return jws.ReplaceAllStringFunc(replace(s), showToken) }
+}
+
+// forms are the secrets of a message in all forms in which they are sent, or a
+// service may say them back, the longest first.
+func (m message) forms() []string {
+	var list []string
+	for _, s := range m.secrets {
+		plain, err := url.QueryUnescape(s)
+		if err != nil {
+			plain = s
+		}
+		for _, form := range []string{s, altered(s), plain, url.QueryEscape(plain), url.PathEscape(plain)} {
+			inQuotes := strconv.Quote(form)
+			list = append(list, form, inQuotes[1:len(inQuotes)-1])
+		}
+	}
+	list = slices.DeleteFunc(list, func(s string) bool { return len(s) < minLimited })
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(list)
+}
+
+// hiddenError is the error of an exchange without the secrets of the message. It
+// may quote what the service answered, and a quotation may be cut: what is left
+// of a secret then stands at its end.
+func hiddenError(m message, text string) string {
+	text = hiding(m)(text)
+	whole := strings.TrimRight(text, `"`)
+	end := text[len(whole):]
+	for _, s := range m.forms() {
+		shown := len(cutSecret(s)) - len("…")
+		for n := len(s) - 1; n > shown; n-- {
+			if strings.HasSuffix(whole, s[:n]) {
+				return strings.TrimSuffix(whole, s[:n]) + cutSecret(s) + end
+			}
+		}
+	}
+	return text
 }
 
 // cutSecret leaves the first characters of a secret, and never more than half.

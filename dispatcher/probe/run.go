@@ -138,14 +138,7 @@ func (r *runner) take(t Target) (*action, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.limited.value != "" {
-		r.secrets = append(r.secrets, a.limited.value)
-	}
-	for _, pair := range a.query {
-		if _, value, _ := strings.Cut(pair, "="); looksRandom(value) {
-			r.secrets = append(r.secrets, value)
-		}
-	}
+	r.secrets = append(r.secrets, a.secrets()...)
 	return a, nil
 }
 

@@ -65,7 +65,7 @@ func (r *runner) build(a *action, c Change, stranger string) (message, error) {
 	if c.Method == "GET" || c.Method == "HEAD" {
 		body = ""
 	}
-	m.secrets = append([]string{a.limited.value, spot.secret, altered(a.limited.value), stranger}, r.secrets...)
+	m.secrets = append([]string{a.limited.value, spot.secret, stranger}, r.secrets...)
 	m.secrets = slices.DeleteFunc(m.secrets, func(s string) bool { return s == trueInSQL })
 	if m.token != "" {
 		m.secrets = append(m.secrets, basic(m.token))
@@ -265,5 +265,6 @@ func (r *runner) send(ctx context.Context, id string, m message) (dispatcher.Att
 	r.sent++
 	m.raw.ID = fmt.Sprintf("probe-%d-%s", r.sent, id)
 	attempt := r.o.Exchange(ctx, m.raw)
+	attempt.Error = hiddenError(m, attempt.Error)
 	return attempt, redact(m, attempt)
 }

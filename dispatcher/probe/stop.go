@@ -149,7 +149,7 @@ func (r *runner) pending(why string) {
 	}
 	r.add(Result{
 		Probe: p, Mark: Undetermined, Outcome: outcome(r.last.attempt, unseen), Exchanges: []Exchange{r.last.shown},
-		Detail: answerOf(r.last.attempt) + "; then " + why,
+		Detail: r.hidden(answerOf(r.last.attempt)) + "; then " + why,
 	})
 }
 
