@@ -205,6 +205,9 @@ type Report struct {
 	// request was refused. A report with problems has failed.
 	Problems []string
 	Notes    []string
+	// Stopped says that the run had to end before everything was tried; one of
+	// the problems says why.
+	Stopped bool
 }
 
 // Failed says whether the service is unsound, or could not be judged: something

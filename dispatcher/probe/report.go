@@ -110,6 +110,7 @@ type wireReport struct {
 	Bearer     bool         `json:"bearer"`
 	LimitedUse string       `json:"limitedUse"`
 	Failed     bool         `json:"failed"`
+	Stopped    bool         `json:"stopped,omitempty"` // The run had to end before everything was tried.
 	Counts     map[Mark]int `json:"counts"`
 	Problems   []string     `json:"problems"`
 	Notes      []string     `json:"notes"`
@@ -156,7 +157,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 func (r Report) MarshalJSON() ([]byte, error) {
 	w := wireReport{
 		Service: r.Service, Method: r.Method, Audience: r.Audience, Bearer: r.Bearer, LimitedUse: r.LimitedUse,
-		Failed: r.Failed(), Counts: make(map[Mark]int), Problems: append([]string{}, r.Problems...), Notes: append([]string{}, r.Notes...),
+		Failed: r.Failed(), Stopped: r.Stopped, Counts: make(map[Mark]int), Problems: append([]string{}, r.Problems...), Notes: append([]string{}, r.Notes...),
 		Results: append([]Result{}, r.Results...), Fixes: []wireFix{},
 	}
 	for _, m := range Marks() {

@@ -113,7 +113,7 @@ func WriteSARIF(w io.Writer, r Report) error {
 			Fingerprints: map[string]string{"probe/v1": r.Method + " " + r.Service + " " + result.Probe.ID},
 		})
 	}
-	invocation := sarifInvocation{Successful: true}
+	invocation := sarifInvocation{Successful: !r.Stopped}
 	for _, p := range r.Problems {
 		invocation.Notifications = append(invocation.Notifications, sarifNotification{"error", sarifText{p}})
 	}

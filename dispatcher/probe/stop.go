@@ -115,6 +115,7 @@ func (r *runner) stop(ctx context.Context, err error) (Report, error) {
 	if !slices.ContainsFunc(r.report.Results, func(result Result) bool { return result.Outcome != NotSent }) {
 		return Report{}, err
 	}
+	r.report.Stopped = true
 	var why string
 	var lost gone
 	switch {
