@@ -17,13 +17,14 @@ func probeVerb() Verb {
 		Keys: []Param{
 			{Key: "message", Name: "N", Form: FormInteger},
 			{Key: "domain", Name: "DOMAIN", Form: FormDomain},
-			{Key: "limited-use", Name: "NAME", Form: FormWord},
+			{Key: "limited-use", Name: "NAME|/N", Form: FormWord},
 			{Key: "only", Name: "ID", Form: FormWord, List: true},
 			{Key: "skip", Name: "ID", Form: FormWord, List: true},
 		},
 		Doc: "Sends the service of a button what it must refuse, then one good request, then replays; probe.held says whether it stood all of it, and " +
 			"probe.ID what it did with each. With domain the word is the URL of a handler, and the domain that of its sender. limited-use names the " +
-			"query parameter that holds the limited-use token. only and skip take ids and groups of doppelbox probe --list.",
+			"query parameter that holds the limited-use token, or the segment of the path by its number, such as /2. only and skip take ids and groups of " +
+			"doppelbox probe --list.",
 		Example: `probe "Approve expense" limited-use=token skip=form`,
 		check:   checkProbe,
 	}

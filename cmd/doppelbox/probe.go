@@ -28,7 +28,7 @@ type probeCommand struct {
 	Domain     string        `placeholder:"DOMAIN" help:"The domain of From, with --url. The token's audience is https:// and this, whatever the dial token.aud says: where it says org-domain, name the organisational domain."`
 	Method     string        `enum:"POST,GET," default:"" placeholder:"METHOD" help:"The method of the good request, with --url: POST, which is the default, or GET."`
 	NoBearer   bool          `help:"The sender has not asked for bearer tokens, with --url."`
-	LimitedUse string        `placeholder:"NAME" help:"The query parameter with the limited-use token; it is guessed otherwise. \"none\": there is none."`
+	LimitedUse string        `placeholder:"NAME" help:"The query parameter with the limited-use token, or the segment of the path by its number, such as /2. Without it, it is guessed, and with --again told by what is another in a new URL. \"none\": there is none."`
 	Again      string        `placeholder:"CMD" help:"A shell command that has the service make the same action anew: by another mail or, with --url, by printing the new URL. Some requests can be tried only so, and what used up an action can be told."`
 	Other      string        `placeholder:"CMD" help:"Likewise, for another user."`
 	Effects    string        `placeholder:"CMD" help:"A shell command whose output changes if and only if the action is carried out, such as a query to a database. Let it print a number that goes up or down by one each time: only so can one be told from two."`

@@ -107,6 +107,7 @@ func TestProbeMistakes(t *testing.T) {
 		"--domain, --method and --no-bearer go with --url":                         {"--domain=shop.example"},
 		"name one":                     {"m1", "--url=https://shop.example/", "--domain=shop.example"},
 		`did you mean "token-missing"`: {"--url=https://shop.example/", "--domain=shop.example", "--only=token-misssing"},
+		`the path has no segment "/2"`: {"--url=https://shop.example/approve", "--domain=shop.example", "--limited-use=/2"},
 		"production.example, port 443, is neither routed nor loopback nor a": {"--url=https://production.example/", "--domain=shop.example"},
 	} {
 		if code, out, errs := probeCommandLine(t, s, args...); code != exitUsage || !strings.Contains(errs, want) || out != "" {

@@ -3,7 +3,6 @@ package probe
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -24,7 +23,11 @@ type limited struct {
 	index int    // Of the parameter, or of the segment.
 	name  string // Of the parameter, as written.
 	value string // As written.
-	how   string // How it was found, for people.
+	how   string // What it is and how it was found, for people.
+	by    string // By what it was guessed, if it is a candidate.
+	// guessed says that nothing but its name or look tells that it is one.
+	guessed bool
+	rivals  string // If it is not known, what it may be, for people.
 }
 
 // maxURL bounds a URL, in octets, as the dispatcher does.
@@ -76,52 +79,12 @@ var limitedNames = []string{
 	"secret", "ticket", "signature", "sig", "hash", "auth", "t", "key", "code",
 }
 
-// surely is how many of limitedNames count with a short value.
-const surely = 10
-
-// findLimited finds the limited-use token: the parameter that was named, or
-// one with a usual name, or else with a value that looks random, or a segment
-// of the path that does.
-func (a *action) findLimited() (limited, error) {
-	wanted := a.LimitedUse
-	if wanted == NoLimitedUse {
-		return limited{how: "none, as was said"}, nil
-	}
-	rank := func(name string) int {
-		return slices.Index(limitedNames, strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name)))
-	}
-	best, bestRank := -1, len(limitedNames)
-	for i, pair := range a.query {
-		name, value, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && wanted != "" && plain == wanted {
-			return limited{"query", i, name, value, "parameter " + quoted(plain) + ", as was said"}, nil
-		}
-		least := minLimited
-		if rank(name) >= surely {
-			least = minRandom
-		}
-		if n := rank(name); n >= 0 && n < bestRank && len(value) >= least {
-			best, bestRank = i, n
-		}
-	}
-	if wanted != "" {
-		return limited{}, fmt.Errorf("probe: the URL has no parameter %s%s", quoted(wanted), suggest(wanted, a.parameters()))
-	}
-	how := "guessed by its name"
-	if best < 0 {
-		best = slices.IndexFunc(a.query, func(pair string) bool { _, value, _ := strings.Cut(pair, "="); return looksRandom(value) })
-		how = "guessed by its look"
-	}
-	if best >= 0 {
-		name, value, _ := strings.Cut(a.query[best], "=")
-		return limited{"query", best, name, value, "parameter " + quoted(name) + ", " + how}, nil
-	}
-	segments := strings.Split(a.path, "/")
-	if i := slices.IndexFunc(segments, looksRandom); i >= 0 {
-		return limited{"path", i, "", segments[i], fmt.Sprintf("segment %d of the path, guessed by its look", i)}, nil
-	}
-	return limited{how: "none found"}, nil
-}
+const (
+	// surely is how many of limitedNames count with a short value.
+	surely = 10
+	// alone is how many of them tell the token whatever else looks like one.
+	alone = 6
+)
 
 // parameters are the names in the query.
 func (a *action) parameters() []string {

@@ -22,6 +22,9 @@ var lacking = map[Need]string{
 // lacks says why a probe cannot be sent; empty if it can.
 func (r *runner) lacks(p Probe) string {
 	for _, n := range p.Needs() {
+		if n == NeedLimitedUse && r.rivals != "" {
+			return "which value is the limited-use token cannot be told (--limited-use names it)"
+		}
 		if !r.has(n) {
 			return lacking[n]
 		}
@@ -86,6 +89,9 @@ func (r *runner) strangerFor(ctx context.Context, p Probe) (string, error) {
 	}
 	if other.limited.at != r.act.limited.at || other.limited.name != r.act.limited.name {
 		return "", inapplicable{"the other action has its limited-use token in another place"}
+	}
+	if other.limited.value == r.act.limited.value {
+		return "", inapplicable{"the other action has the same limited-use token"}
 	}
 	swapped, err := r.act.withLimited(LimitedOther, other.limited.value)
 	if err != nil {

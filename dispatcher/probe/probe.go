@@ -37,9 +37,10 @@ type Target struct {
 	// Bearer says whether the sender asked for tokens at its registration.
 	// Without, no token is sent, and what rests on one is skipped.
 	Bearer bool
-	// LimitedUse names the query parameter that holds the limited-use token.
-	// Empty has it guessed by the names and the look of the values, from the
-	// path too; [NoLimitedUse] says that there is none.
+	// LimitedUse names the query parameter that holds the limited-use token, or
+	// the segment of the path by a slash and its number from 1, such as /2.
+	// Empty has it found by the names and the look of the values, and by what is
+	// another in a fresh action; [NoLimitedUse] says that there is none.
 	LimitedUse string
 }
 

@@ -37,6 +37,10 @@ type runner struct {
 
 	throttled, throttledFrom int // How many answers were 429, and which request got the first.
 
+	place     limited // Where the first action has its limited-use token; others are looked at there.
+	rivals    string  // What that may be, if it is not known.
+	confirmed bool    // It was another in a fresh action.
+
 	same   bool // It was noted that fresh actions are not.
 	report Report
 }
@@ -93,11 +97,19 @@ func newRunner(ctx context.Context, t Target, o Options) (*runner, error) {
 	if err := r.findKeys(); err != nil {
 		return nil, err
 	}
+	if err := r.settle(ctx); err != nil {
+		return nil, err
+	}
+	r.place = r.act.limited
 	r.report = Report{
 		Service: "https://" + r.act.authority + printable(r.hidden(r.act.path)), Method: r.first.Method,
 		Audience: printable(r.first.Audience), Bearer: r.first.Bearer, LimitedUse: r.act.limited.how,
 	}
-	if r.act.limited.at == "" {
+	if r.act.limited.rivals != "" {
+		r.rivals = r.act.limited.rivals
+		r.note("which value is the limited-use token cannot be told: " + r.rivals + ". What rests on it is not tried. " +
+			"--limited-use NAME names a parameter, and --limited-use /N segment N of the path")
+	} else if r.act.limited.at == "" {
 		r.note("the URL has no limited-use token, so that whoever can guess it can request it, and a replay cannot be told from a click (gmail-actions.md 5)")
 	}
 	return r, r.steady(ctx)
@@ -137,6 +149,12 @@ func (r *runner) take(t Target) (*action, error) {
 	a, err := newAction(t)
 	if err != nil {
 		return nil, err
+	}
+	if t.LimitedUse == "" && r.rivals != "" {
+		a.limited = limited{how: "not known", rivals: r.rivals}
+	} else if l, err := a.named(r.place.called()); t.LimitedUse == "" && r.place.at != "" && err == nil {
+		l.how, l.guessed = r.place.how, r.place.guessed
+		a.limited = l
 	}
 	r.secrets = append(r.secrets, a.secrets()...)
 	return a, nil
@@ -279,6 +297,7 @@ func (r *runner) renew(ctx context.Context) error {
 		r.same = true
 		r.note("a fresh action has the limited-use token of the one before it: it is not of limited use (gmail-actions.md 5)")
 	}
+	r.confirmed = r.confirmed || renewed(r.act.limited.value, a.limited.value)
 	r.act, r.spent, r.tried = a, "", nil
 	// What the new mail itself changed is no effect of a request.
 	return r.observeFirst(ctx)
@@ -308,6 +327,7 @@ func (r *runner) observe(ctx context.Context) (effect, error) {
 }
 
 func (r *runner) add(result Result) {
+	result.Detail = r.ofGuess(result.Probe, result.Mark, result.Detail)
 	r.report.Results = append(r.report.Results, result)
 	r.o.OnResult(result)
 }

@@ -16,8 +16,10 @@ type Probing struct {
 	Again, Other func(context.Context) (url string, err error)
 	// Effects returns something that changes if and only if the action is
 	// carried out, such as how many approvals there are.
-	Effects    func(context.Context) (string, error)
-	LimitedUse string   // The query parameter with the limited-use token; empty has it guessed.
+	Effects func(context.Context) (string, error)
+	// LimitedUse names the query parameter with the limited-use token, or the
+	// segment of the path by its number, such as /2; empty has it guessed.
+	LimitedUse string
 	Only, Skip []string // Ids and groups of probe.Catalogue.
 }
 

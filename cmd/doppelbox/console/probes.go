@@ -33,7 +33,7 @@ type ProbeRequest struct {
 	Method   string `json:"method,omitempty"`
 	NoBearer bool   `json:"noBearer,omitempty"`
 
-	LimitedUse string   `json:"limitedUse,omitempty"`
+	LimitedUse string   `json:"limitedUse,omitempty"` // The parameter with the limited-use token, or the segment of the path, such as /2.
 	Only       []string `json:"only,omitempty"`
 	Skip       []string `json:"skip,omitempty"`
 	Timeout    string   `json:"timeout,omitempty"` // Of one request, such as "5s".
