@@ -59,34 +59,39 @@ func (r *runner) has(n Need) bool {
 	return true
 }
 
+// lender returns another action, for a probe that needs one.
+func (r *runner) lender(ctx context.Context, p Probe) (*action, error) {
+	if p.Change.LimitedUse == LimitedOther {
+		t, err := r.o.Fresh(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("probe: getting a fresh action (--again): %w", err)
+		}
+		return r.takeFrom("the fresh action (--again)", t)
+	}
+	if r.stranger == nil {
+		t, err := r.o.OtherUser(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("probe: getting another user's action (--other): %w", err)
+		}
+		if r.stranger, err = r.takeFrom("another user's action (--other)", t); err != nil {
+			return nil, err
+		}
+	}
+	return r.stranger, nil
+}
+
 // strangerFor returns the limited-use token of another action, for a probe that
 // needs one. The error is inapplicable if the URLs differ in nothing else: then
 // the exchange would make the other action's own good request.
 func (r *runner) strangerFor(ctx context.Context, p Probe) (string, error) {
-	var other *action
-	switch {
-	case p.Change.LimitedUse == LimitedOther:
-		t, err := r.o.Fresh(ctx)
-		if err != nil {
-			return "", fmt.Errorf("probe: getting a fresh action (--again): %w", err)
-		}
-		if other, err = r.takeFrom("the fresh action (--again)", t); err != nil {
-			return "", err
-		}
-	case p.Change.LimitedUse == LimitedOtherUser, p.Change.Plan == OtherAsker:
-		if r.stranger == nil {
-			t, err := r.o.OtherUser(ctx)
-			if err != nil {
-				return "", fmt.Errorf("probe: getting another user's action (--other): %w", err)
-			}
-			if r.stranger, err = r.takeFrom("another user's action (--other)", t); err != nil {
-				return "", err
-			}
-		}
-		other = r.stranger
-	default:
+	if !p.Change.crosses() {
 		return "", nil
 	}
+	other, err := r.lender(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	r.lent = other
 	if other.limited.at != r.act.limited.at || other.limited.name != r.act.limited.name {
 		return "", inapplicable{"the other action has its limited-use token in another place"}
 	}

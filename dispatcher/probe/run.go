@@ -30,6 +30,7 @@ type runner struct {
 
 	accepted message // The request that was accepted and used the current action up.
 	stranger *action // Another user's.
+	lent     *action // The one whose limited-use token, or URL, was taken last.
 	rotated  bool
 	last     last
 	silence  int // How many requests were not answered in time, in a row.
@@ -216,7 +217,7 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 	if err != nil {
 		return r.inapplicable(p, err)
 	}
-	fetches := r.o.Keys.StrangerFetches()
+	fetches, before := r.o.Keys.StrangerFetches(), r.effect
 	attempt, shown := r.send(ctx, p.ID, m)
 	if err := r.reached(ctx, p, attempt, shown); err != nil {
 		return err
@@ -234,7 +235,14 @@ func (r *runner) try(ctx context.Context, p Probe) error {
 		exchanges = append(exchanges, shown)
 	}
 	mark, out, detail := judge(p, o)
-	r.add(Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: exchanges})
+	result := Result{Probe: p, Mark: mark, Outcome: out, Detail: detail, Exchanges: exchanges}
+	if mark == Failed && p.Change.crosses() {
+		owner, victim := p.roles(r.lent, r.act)
+		if err := r.cross(ctx, crossing{p, owner, victim, before, &result}); err != nil {
+			return err
+		}
+	}
+	r.add(result)
 	switch {
 	case out == Accepted || out == Consumed:
 		if r.o.Fresh == nil && r.accepted.raw.Octets == nil {

@@ -126,7 +126,7 @@ func (b *bench) try(t *testing.T, flaws ...string) (*service, probe.Target, prob
 	target := func(url string) probe.Target {
 		return probe.Target{URL: url, Method: "POST", Body: "confirmed=Approved", Audience: audience, Bearer: true}
 	}
-	mails := 4711
+	mails, others := 4711, 8999
 	return s, target(s.grant("4711", "alice")), probe.Options{
 		Keys: b.provider.Set, Other: b.other.Set, KeysURL: b.url,
 		Exchange: s.exchanger(d),
@@ -134,7 +134,10 @@ func (b *bench) try(t *testing.T, flaws ...string) (*service, probe.Target, prob
 			mails++
 			return target(s.grant(strconv.Itoa(mails), "alice")), nil
 		},
-		OtherUser: func(context.Context) (probe.Target, error) { return target(s.grant("9000", "bob")), nil },
+		OtherUser: func(context.Context) (probe.Target, error) {
+			others++
+			return target(s.grant(strconv.Itoa(others), "bob")), nil
+		},
 		Effects: func(context.Context) (string, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
