@@ -138,18 +138,14 @@ type difference struct {
 // differences are those of two URLs but for the limited-use token.
 func differences(owner, victim *action) []difference {
 	var list []difference
-	var names []string
-	places := slices.Concat(victim.places(), owner.places())
-	for _, p := range places {
-		if p.at == victim.limited.at && p.called() == victim.limited.called() || slices.Contains(names, p.called()) {
-			continue
+	of, at := owner.byName(), victim.byName()
+	seen := map[string]bool{victim.limited.called(): true}
+	for _, p := range slices.Concat(victim.places(), owner.places()) {
+		name := p.called()
+		if a, b := of[name].value, at[name].value; a != b && !seen[name] {
+			list = append(list, difference{p.how, a, b}) // What one of them has not is empty.
 		}
-		names = append(names, p.called())
-		a, _ := owner.named(p.called()) // What one of them has not is empty.
-		b, _ := victim.named(p.called())
-		if a.value != b.value {
-			list = append(list, difference{p.how, a.value, b.value})
-		}
+		seen[name] = true
 	}
 	return list
 }

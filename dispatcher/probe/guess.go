@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -23,17 +24,14 @@ func (a *action) findLimited() (limited, error) {
 
 // named is the parameter of a name, or the segment of a number, such as "/2".
 func (a *action) named(wanted string) (limited, error) {
-	places := a.places()
-	for _, l := range places {
-		if l.called() == wanted {
-			l.how += ", as was said"
-			return l, nil
-		}
+	if l, ok := a.byName()[wanted]; ok {
+		l.how += ", as was said"
+		return l, nil
 	}
 	number, slash := strings.CutPrefix(wanted, "/")
 	if _, err := strconv.Atoi(number); !slash || err != nil {
-		return limited{}, fmt.Errorf("probe: the URL has no parameter %s (a segment of the path is named by its number, as /1)%s",
-			quoted(wanted), suggest(wanted, a.parameters()))
+		hint := cmp.Or(suggest(wanted, a.parameters()), "; a segment of the path is named by its number, as /1")
+		return limited{}, fmt.Errorf("probe: the URL has no parameter %s%s", quoted(wanted), hint)
 	}
 	return limited{}, fmt.Errorf("probe: the path has no segment %s, or an empty one: it has %d", quoted(wanted), strings.Count(a.path, "/"))
 }
@@ -42,13 +40,13 @@ func (a *action) named(wanted string) (limited, error) {
 // parameters the first of each name, and the segments of the path.
 func (a *action) places() []limited {
 	var list []limited
-	var names []string
+	seen := make(map[string]bool)
 	for i, pair := range a.query {
 		name, value, _ := strings.Cut(pair, "=")
-		if slices.Contains(names, name) {
+		if seen[name] {
 			continue
 		}
-		names = append(names, name)
+		seen[name] = true
 		list = append(list, limited{at: "query", index: i, name: name, value: value})
 		list[len(list)-1].how = "parameter " + quoted(list[len(list)-1].called())
 	}
@@ -69,6 +67,17 @@ func (l limited) called() string {
 		return plain
 	}
 	return l.name
+}
+
+// byName are the places of a URL by what they are called.
+func (a *action) byName() map[string]limited {
+	places := make(map[string]limited)
+	for _, l := range a.places() {
+		if _, ok := places[l.called()]; !ok {
+			places[l.called()] = l
+		}
+	}
+	return places
 }
 
 // rank is the place of a parameter's name in limitedNames, and negative for all
@@ -157,10 +166,9 @@ func (r *runner) settle(ctx context.Context) error {
 // between tells the limited-use token of the second of two URLs of one action.
 func between(before, now *action) limited {
 	var named, others []limited
-	candidates := now.candidates()
+	candidates, was := now.candidates(), before.byName()
 	for _, l := range now.places() {
-		was, err := before.named(l.called())
-		if err != nil || !renewed(was.value, l.value) {
+		if old, ok := was[l.called()]; !ok || !renewed(old.value, l.value) {
 			continue
 		}
 		at := slices.IndexFunc(candidates, func(c limited) bool { return c.called() == l.called() && c.at == l.at })

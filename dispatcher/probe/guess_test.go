@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -156,6 +157,23 @@ func TestGuessIsSaid(t *testing.T) {
 	}
 }
 
+// TestFreshFails has no second URL where it is needed: nothing was tried, and
+// the error says why.
+func TestFreshFails(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for name, fresh := range map[string]func(context.Context) (probe.Target, error){
+		"no mail came":    func(context.Context) (probe.Target, error) { return probe.Target{}, errors.New("no mail came") },
+		"begin with http": func(context.Context) (probe.Target, error) { return probe.Target{URL: "mailto:x"}, nil },
+	} {
+		target := probe.Target{URL: "https://shop.example/0a1b2c3d4e5f6a7b/0a1b2c3d4e5f6a7c", Body: "confirmed=Approved", Audience: audience}
+		o := probe.Options{Keys: b.provider.Set, Exchange: (&links{}).exchange, Fresh: fresh}
+		if _, err := probe.Run(t.Context(), target, o); err == nil || !strings.Contains(err.Error(), "(--again): ") || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestNamedLimitedUse holds what is said of a name that is none.
 func TestNamedLimitedUse(t *testing.T) {
 	t.Parallel()
@@ -164,7 +182,7 @@ func TestNamedLimitedUse(t *testing.T) {
 		"/4":    `the path has no segment "/4", or an empty one: it has 2`,
 		"/2":    `the path has no segment "/2", or an empty one: it has 2`,
 		"/0":    `the path has no segment "/0"`,
-		"tokn":  `the URL has no parameter "tokn" (a segment of the path is named by its number, as /1); did you mean "token"?`,
+		"tokn":  `the URL has no parameter "tokn"; did you mean "token"?`,
 		"1":     "a segment of the path is named by its number, as /1",
 		"/path": `no parameter "/path"`,
 	} {

@@ -94,6 +94,8 @@ func (p Probe) Should() string {
 		return "accept or refuse it, and not fail at it"
 	case p.Change.Plan == AtOnce:
 		return "accept one of the two, and carry the action out once"
+	case p.Change.crosses():
+		return "answer 4xx, or go by what the token was granted for alone, and leave the action of the URL as it is"
 	case fixes[p.Fix].bearer:
 		return "answer 401, and leave the action as it is"
 	case p.Fix == "method":
