@@ -30,6 +30,7 @@ func (c Change) crosses() bool {
 // cross judges a crossing that was accepted.
 func (r *runner) cross(ctx context.Context, c crossing) error {
 	r.stranger = nil // It may have been carried out.
+	const tell = ". Effects (--effects) that print these values of what was carried out tell which it is"
 	params := differences(c.owner, c.victim)
 	answer := c.result.Detail
 	hole := func(why string) { c.result.Detail = answer + ", and " + why }
@@ -47,7 +48,7 @@ func (r *runner) cross(ctx context.Context, c crossing) error {
 		return nil
 	}
 	if r.o.Fresh == nil {
-		note(". With fresh actions (--again) more can be told")
+		note(tell)
 		return nil
 	}
 	done, known, err := r.alone(ctx, c, c.victim)
@@ -55,10 +56,10 @@ func (r *runner) cross(ctx context.Context, c crossing) error {
 	case err != nil:
 		return err
 	case !known || done && r.o.Effects == nil:
-		note("") // It may have been answered as a retry is.
+		note(tell) // It may have been answered as a retry is.
 		return nil
 	case done:
-		note(". The action of the URL could be carried out after it")
+		note(". The action of the URL could be carried out after it" + tell)
 		return nil
 	}
 	coupled, err := r.coupled(ctx, c)
@@ -66,7 +67,7 @@ func (r *runner) cross(ctx context.Context, c crossing) error {
 		return err
 	}
 	if coupled {
-		note(". The action of the URL could not be carried out after it, but neither can it after the good request of the other")
+		note(". The action of the URL could not be carried out after it, but neither can it after the good request of the other" + tell)
 		return nil
 	}
 	hole("it used up the action of the URL, which the good request of the other does not")

@@ -103,7 +103,7 @@ func TestCrossings(t *testing.T) {
 		{desk: desk{kind: "by the token"}, effects: "text", mark: probe.Noted, detail: "The effects name the action of the token"},
 		{desk: desk{kind: "by the token", retries: true}, effects: "count", mark: probe.Noted, detail: "could be carried out after it"},
 		{desk: desk{kind: "by the token", retries: true}, mark: probe.Noted, detail: "sound if the service acted on what the token was granted for"},
-		{desk: desk{kind: "by the token"}, bare: true, mark: probe.Noted, detail: "With fresh actions (--again) more can be told"},
+		{desk: desk{kind: "by the token"}, bare: true, mark: probe.Noted, detail: "Effects (--effects) that print these values of what was carried out tell"},
 		{desk: desk{kind: "by the URL"}, mark: probe.Failed, detail: "answered 200, and it used up the action of the URL"},
 		{desk: desk{kind: "by the URL"}, effects: "count", mark: probe.Failed, detail: "answered 200, and it used up the action of the URL"},
 		{desk: desk{kind: "by the URL"}, effects: "text", mark: probe.Failed, detail: "answered 200, and the effects name the action of the URL"},
