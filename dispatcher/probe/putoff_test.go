@@ -165,6 +165,7 @@ func TestCarriedOut(t *testing.T) {
 		sound.ServeHTTP(&redirecting{seen{w, func(status int) int { return status }}, func() bool { return s.count() > before }}, r)
 	})
 	o.Only = []string{"credentials", "form", "repeat"}
+	o.Skip = []string{"two-bearers-at-once"} // Whether the second is redirected, too, depends on how close it comes behind the first.
 	report, err := probe.Run(t.Context(), target, o)
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +174,7 @@ func TestCarriedOut(t *testing.T) {
 		good.Detail != "answered 303, though it was carried out: the provider takes 200 alone for done, and tells the user that it failed" {
 		t.Errorf("the good request is %s, %s: %s", good.Mark, good.Outcome, good.Detail)
 	}
-	expect(t, report, probe.Failed, must("good", "two-at-once", "two-bearers-at-once", "retry-after-incomplete"))
+	expect(t, report, probe.Failed, must("good", "two-at-once", "retry-after-incomplete"))
 	if len(report.Problems) > 0 || report.Count(probe.NotProven) > 0 || result(t, report, "replay").Mark != probe.Held {
 		t.Error(describe(report))
 	}
