@@ -93,6 +93,14 @@ expect request.0.attempt.2.outcome == failed
 expect clock == 2026-01-15T10:01:00Z
 expect click.state == failed
 `},
+		{"another program is not held up", world + serve + " status=408,200\n" + delivered + `click Approve
+expect click.state == pending
+click Approve persona=third-party
+expect click.state == succeeded
+expect request.1.attempt.0.at == 2026-01-15T09:00:00Z
+advance 1m
+expect request.0.state == succeeded
+`},
 		{"5xx is retried by a dial", world + "dial retry.5xx yes\n" + serve + " status=503,200\n" + delivered + `click Approve
 advance 1m
 expect click.state == succeeded
