@@ -255,8 +255,9 @@ func timeVerbs() []Verb {
 	return []Verb{
 		{
 			Name: "advance", Group: GroupTime,
-			Words:   []Param{{Name: "DURATION", Form: FormDuration, Required: true}},
-			Doc:     "Moves the provider's clock on, and does what is then due.",
+			Words: []Param{{Name: "DURATION", Form: FormDuration, Required: true}},
+			Doc: "Moves the provider's clock on, and does what falls due on the way, each thing at its time: requests that are made again, mail that is " +
+				"fetched or sent.",
 			Example: "advance 1h30m",
 		},
 		{
