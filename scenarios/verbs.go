@@ -30,8 +30,9 @@ func providerVerbs() []Verb {
 		},
 		{
 			Name: "clock", Group: GroupWorld,
-			Words:   []Param{{Name: "TIME", Form: FormTime, Required: true}},
-			Doc:     "Sets the provider's clock, which then moves by advance only. The first one comes before every other step but provider.",
+			Words: []Param{{Name: "TIME", Form: FormTime, Required: true}},
+			Doc: "Sets the provider's clock. The first one comes before every other step but provider, and says where the clock begins; a later one is an " +
+				"advance until then. In a scenario the clock stands between advances; under serve and exec it also runs, as the machine's does.",
 			Example: "clock 2026-01-15T09:00:00Z",
 		},
 		{
