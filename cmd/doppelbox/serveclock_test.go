@@ -91,3 +91,20 @@ func TestServeAdvance(t *testing.T) {
 		}
 	}
 }
+
+// A clock that runs is not moved so far that it would come round to the past.
+func TestServeAdvanceTooFar(t *testing.T) {
+	t.Parallel()
+	s := startServe(t)
+	for _, want := range []int{http.StatusOK, http.StatusConflict} {
+		answer, err := http.Post(s.API+"steps", "text/plain", strings.NewReader("advance 1753200h\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != want || strings.Contains(string(text), "a clock that runs goes at most 292 years from") != (want == http.StatusConflict) || err != nil {
+			t.Errorf("the API answered %d, %v, %s", answer.StatusCode, err, text)
+		}
+	}
+}

@@ -86,6 +86,9 @@ func (w *World) Advance(ctx context.Context, by time.Duration) error {
 	}
 	w.moving.Lock()
 	defer w.moving.Unlock()
+	if err := w.clock.reaches(by); err != nil {
+		return err
+	}
 	// What is under way ends at the time at which it began: a retry counts from it.
 	if err := w.Drain(ctx); err != nil {
 		return err
@@ -109,7 +112,7 @@ func (w *World) until() (time.Duration, bool) {
 
 // move moves the clock on, and rouses who sleeps by it.
 func (w *World) move(by time.Duration) {
-	w.clock.Advance(by)
+	w.clock.advance(by)
 	w.agenda.rouse()
 	if d := w.dispatch.Load(); d != nil {
 		d.Wake()
