@@ -94,6 +94,9 @@ type Attempt struct {
 	RequestID string
 	N         int       // From 1.
 	At        time.Time // The provider's clock when it began.
+	// Method and URL are those of the request, or of the last redirect that was
+	// followed.
+	Method, URL string
 	// Sent is the request as it went out, the bearer token included: whole,
 	// or as far as it was written. Empty if there was no connection. A request by
 	// HTTP/2 is written as one by HTTP/1.1 would be, with the version HTTP/2.0:
@@ -140,6 +143,7 @@ type Tried struct {
 
 // Hop is an exchange whose answer was a redirect that was followed.
 type Hop struct {
+	Method     string
 	URL        string
 	Sent       []byte // As in [Attempt].
 	Addr       string

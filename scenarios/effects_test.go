@@ -105,6 +105,32 @@ expect request.0.state == succeeded
 advance 1m
 expect click.state == succeeded
 `},
+		{"a redirect that is followed", world + "dial request.redirect follow\n" + serve + ` status=307 header=Location:https://other.example/x
+endpoint https://other.example/x
+` + delivered + `click 0
+expect request.0.state == succeeded
+expect request.0.status == 200
+expect request.0.url == https://other.example/x
+expect request.0.host == other.example
+expect request.0.method == POST
+expect request.0.target == /x
+expect request.0.header.authorization not exists
+expect request.0.redirect.0.from matches "^https://shop\\.example/approve"
+expect request.0.redirect.0.header.host == shop.example
+expect request.0.redirect.0.header.authorization contains Bearer
+expect request.0.redirect.0.body == confirmed=Approved
+expect request.0.redirect.0.status == 307
+expect request.0.redirect.0.to == https://other.example/x
+expect token.aud == https://shop.example
+expect token.verified == yes
+`},
+		{"a redirect that is followed with GET", world + "dial request.redirect follow\n" + serve + ` status=303 header=Location:/final
+endpoint https://shop.example/final
+` + delivered + `click 0
+expect request.0.url == https://shop.example/final
+expect request.0.method == GET
+expect request.0.redirect.0.method == POST
+`},
 		{"what an endpoint answers", world + serve + ` status=200 body="all \"done\"" header="X-One: 1" header=X-Two:2
 ` + delivered + `click 0
 expect request.0.response.body == "all \"done\""

@@ -3,7 +3,6 @@ package scenarios
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -343,26 +342,31 @@ func (r *Runner) allClicks(ctx context.Context) ([]mailbox.Click, error) {
 	return all, nil
 }
 
-// request tells of one request as its last attempt made it, and returns the
-// bearer token of that.
+// request tells of one request as its last attempt made it, where that was
+// redirected to last, and returns the bearer token that it began with.
 func (p *paths) request(prefix string, c mailbox.Click, attempts []mailbox.Attempt) string {
+	last := mailbox.Attempt{URL: c.Verdict.Request.URL}
+	if len(attempts) > 0 {
+		last = attempts[len(attempts)-1]
+	}
 	p.add(prefix+".state", string(c.State))
-	p.add(prefix+".url", c.Verdict.Request.URL)
-	if u, err := url.Parse(c.Verdict.Request.URL); err == nil {
+	p.add(prefix+".url", last.URL)
+	if u, err := url.Parse(last.URL); err == nil {
 		p.add(prefix+".host", u.Host)
 	}
 	p.count(prefix+".attempts", len(attempts))
 	if len(attempts) == 0 {
 		return ""
 	}
-	last := attempts[len(attempts)-1]
-	token := p.sent(prefix, last.Sent)
+	p.sent(prefix, last.Sent)
 	p.count(prefix+".status", last.Status)
 	p.add(prefix+".reason", last.Reason)
 	p.some(prefix+".error", last.Error)
 	p.some(prefix+".protocol", last.Proto)
 	for i, h := range last.Hops {
 		hop := prefix + ".redirect." + strconv.Itoa(i)
+		p.add(hop+".from", h.URL)
+		p.sent(hop, h.Sent)
 		p.count(hop+".status", h.Status)
 		p.add(hop+".to", h.Location)
 	}
@@ -377,15 +381,26 @@ func (p *paths) request(prefix string, c mailbox.Click, attempts []mailbox.Attem
 		p.add(attempt+".outcome", a.Outcome)
 		p.some(attempt+".reason", a.Reason)
 	}
-	return token
+	return firstToken(last)
+}
+
+// firstToken is the bearer token that an attempt began with: redirects may lead to
+// where it is not for.
+func firstToken(a mailbox.Attempt) string {
+	for _, h := range a.Hops {
+		if token := tokenOf(h.Sent); token != "" {
+			return token
+		}
+	}
+	return tokenOf(a.Sent)
 }
 
 // sent tells of a request as it went out: what was written, and not what was
 // meant.
-func (p *paths) sent(prefix string, raw []byte) (token string) {
+func (p *paths) sent(prefix string, raw []byte) {
 	head, body, ok := strings.Cut(string(raw), "\r\n\r\n")
 	if !ok {
-		return ""
+		return
 	}
 	lines := strings.Split(head, "\r\n")
 	if words := strings.Split(lines[0], " "); len(words) == 3 {
@@ -394,12 +409,19 @@ func (p *paths) sent(prefix string, raw []byte) (token string) {
 	}
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		p.add(prefix+".header."+strings.ToLower(name), value)
-		if http.CanonicalHeaderKey(name) == "Authorization" {
-			token, _ = strings.CutPrefix(value, "Bearer ")
-		}
+		p.add(prefix+".header."+strings.ToLower(name), strings.TrimSpace(value))
 	}
 	p.add(prefix+".body", body)
+}
+
+// tokenOf returns the bearer token of a request as it went out.
+func tokenOf(raw []byte) (token string) {
+	head, _, _ := strings.Cut(string(raw), "\r\n\r\n")
+	for line := range strings.SplitSeq(head, "\r\n") {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(name, "Authorization") {
+			token, _ = strings.CutPrefix(strings.TrimSpace(value), "Bearer ")
+		}
+	}
 	return token
 }

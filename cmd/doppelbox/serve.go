@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -308,6 +309,10 @@ func (r *reporter) message(m mailbox.Message) {
 // in logs of builds, so the bearer token is left out; the API has it.
 func (r *reporter) attempt(c mailbox.Click, a mailbox.Attempt) {
 	a.Sent = []byte(scenarios.Redact(a))
+	a.Hops = slices.Clone(a.Hops)
+	for i, h := range a.Hops {
+		a.Hops[i].Sent = []byte(scenarios.Redact(mailbox.Attempt{Sent: h.Sent}))
+	}
 	outcome := fmt.Sprintf("%d", a.Status)
 	switch {
 	case a.Status == 0 || a.Error != "" && a.Reason != "" && a.Reason != string(dispatcher.ReasonStatus):
@@ -315,5 +320,15 @@ func (r *reporter) attempt(c mailbox.Click, a mailbox.Attempt) {
 	case a.Error != "":
 		outcome += " (" + policy.Printable(a.Error) + ")"
 	}
-	r.event("attempt", a, fmt.Sprintf("%s click %s on %s: %s %s -> %s, %s\n\n", a.At.Format(time.RFC3339), c.ID, c.MessageID, a.Method, policy.Printable(a.URL), outcome, a.Outcome))
+	r.event("attempt", a, fmt.Sprintf("%s click %s on %s: %s -> %s, %s\n\n", a.At.Format(time.RFC3339), c.ID, c.MessageID, asked(a), outcome, a.Outcome))
+}
+
+// asked is what an attempt asked for, with the redirects that were followed.
+func asked(a mailbox.Attempt) string {
+	var b strings.Builder
+	for _, h := range a.Hops {
+		fmt.Fprintf(&b, "%s %s -> %d, ", h.Method, policy.Printable(h.URL), h.Status)
+	}
+	fmt.Fprintf(&b, "%s %s", a.Method, policy.Printable(a.URL))
+	return b.String()
 }

@@ -90,9 +90,9 @@ type Attempt struct {
 	World   string    `json:"world"`
 	ID      string    `json:"id"` // Unique among the attempts of its click.
 	ClickID string    `json:"clickId"`
-	N       int       `json:"n"`  // From 1.
-	At      time.Time `json:"at"` // The provider's clock.
-	Method  string    `json:"method"`
+	N       int       `json:"n"`      // From 1.
+	At      time.Time `json:"at"`     // The provider's clock.
+	Method  string    `json:"method"` // That of the click, unless a redirect was followed; URL likewise.
 	URL     string    `json:"url"`
 	// Sent is the request as it went out, bearer token included; empty if
 	// nothing did.
@@ -126,7 +126,9 @@ type Tried struct {
 
 // Hop is an exchange whose answer was a redirect that was followed.
 type Hop struct {
+	Method   string `json:"method"`
 	URL      string `json:"url"`
+	Sent     []byte `json:"sent,omitempty"` // As in Attempt.
 	Addr     string `json:"addr"`
 	Status   int    `json:"status"`
 	Location string `json:"location"` // The URL that came next, made absolute.

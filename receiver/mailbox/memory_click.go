@@ -82,7 +82,7 @@ func (m *Memory) PutAttempt(_ context.Context, a Attempt) error {
 		size += int64(len(f.Name) + len(f.Value))
 	}
 	for _, h := range a.Hops {
-		size += int64(len(h.URL) + len(h.Location))
+		size += int64(len(h.URL) + len(h.Sent) + len(h.Location))
 	}
 	switch {
 	case a.ID == "":
