@@ -126,6 +126,9 @@ type Attempt struct {
 	// Due is when the next attempt may begin, by the provider's clock; zero
 	// unless Outcome is retrying.
 	Due time.Time
+	// Exhausted says that there would be another attempt, had the schedule of
+	// retries not ended.
+	Exhausted bool
 
 	bodyErr error // Why the body broke off.
 }

@@ -168,7 +168,7 @@ func (d *Dispatcher) finish(e *entry, a Attempt) {
 		a.Outcome, a.Due = OutcomeRetrying, now.Add(e.retry.Schedule[e.failures])
 		e.failures++
 	default:
-		a.Outcome, result.Reason = OutcomeFailed, ReasonRetriesExhausted
+		a.Outcome, a.Exhausted, result.Reason = OutcomeFailed, true, ReasonRetriesExhausted
 	}
 	result.Outcome = a.Outcome
 

@@ -101,6 +101,16 @@ expect request.1.attempt.0.at == 2026-01-15T09:00:00Z
 advance 1m
 expect request.0.state == succeeded
 `},
+		{"retries end", world + "dial retry.schedule 1m\n" + serve + " status=408\n" + delivered + `click Approve
+expect request.0.reason == status
+expect request.0.due == 2026-01-15T09:01:00Z
+advance 1h
+expect request.0.state == failed
+expect request.0.reason == retries-exhausted
+expect request.0.due not exists
+expect request.0.attempt.0.due == 2026-01-15T09:01:00Z
+expect request.0.attempt.1.reason == status
+`},
 		{"5xx is retried by a dial", world + "dial retry.5xx yes\n" + serve + " status=503,200\n" + delivered + `click Approve
 advance 1m
 expect click.state == succeeded

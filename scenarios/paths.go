@@ -360,7 +360,8 @@ func (p *paths) request(prefix string, c mailbox.Click, attempts []mailbox.Attem
 	}
 	p.sent(prefix, last.Sent)
 	p.count(prefix+".status", last.Status)
-	p.add(prefix+".reason", last.Reason)
+	p.add(prefix+".reason", cmp.Or(c.EndReason, last.Reason))
+	p.due(prefix, last)
 	p.some(prefix+".error", last.Error)
 	p.some(prefix+".protocol", last.Proto)
 	for i, h := range last.Hops {
@@ -380,8 +381,16 @@ func (p *paths) request(prefix string, c mailbox.Click, attempts []mailbox.Attem
 		p.count(attempt+".status", a.Status)
 		p.add(attempt+".outcome", a.Outcome)
 		p.some(attempt+".reason", a.Reason)
+		p.due(attempt, a)
 	}
 	return firstToken(last)
+}
+
+// due tells when the attempt after another one is due.
+func (p *paths) due(prefix string, a mailbox.Attempt) {
+	if !a.Due.IsZero() {
+		p.add(prefix+".due", a.Due.UTC().Format(time.RFC3339))
+	}
 }
 
 // firstToken is the bearer token that an attempt began with: redirects may lead to

@@ -320,7 +320,7 @@ func (r *reporter) attempt(c mailbox.Click, a mailbox.Attempt) {
 	case a.Error != "":
 		outcome += " (" + policy.Printable(a.Error) + ")"
 	}
-	r.event("attempt", a, fmt.Sprintf("%s click %s on %s: %s -> %s, %s\n\n", a.At.Format(time.RFC3339), c.ID, c.MessageID, asked(a), outcome, a.Outcome))
+	r.event("attempt", a, fmt.Sprintf("%s click %s on %s: %s -> %s, %s\n\n", a.At.Format(time.RFC3339), c.ID, c.MessageID, asked(a), outcome, became(a)))
 }
 
 // asked is what an attempt asked for, with the redirects that were followed.
@@ -331,4 +331,15 @@ func asked(a mailbox.Attempt) string {
 	}
 	fmt.Fprintf(&b, "%s %s", a.Method, policy.Printable(a.URL))
 	return b.String()
+}
+
+// became is what becomes of the request after an attempt.
+func became(a mailbox.Attempt) string {
+	switch {
+	case !a.Due.IsZero():
+		return a.Outcome + ", due at " + a.Due.Format(time.RFC3339)
+	case a.Exhausted:
+		return a.Outcome + ", the schedule of retries has ended"
+	}
+	return a.Outcome
 }

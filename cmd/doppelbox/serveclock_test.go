@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A clock that runs does all that falls due on the way when it is moved: all
@@ -13,13 +14,17 @@ func TestServeAdvance(t *testing.T) {
 	t.Parallel()
 	s := startServeFor(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestTimeout) }, "clock 2026-01-15T09:00:00Z\n")
 	defer s.steps(t, "click 0", "expect click.state == pending",
-		"advance 24h", "expect request.0.attempts == 5", "expect request.0.state == failed", "expect clock contains 2026-01-16T09:")()
+		"advance 24h", "expect request.0.attempts == 5", "expect request.0.state == failed", "expect request.0.reason == retries-exhausted", "expect clock contains 2026-01-16T09:")()
 	for _, want := range []string{"retrying", "retrying", "retrying", "retrying", "failed"} {
 		var attempt struct {
-			Outcome string `json:"outcome"`
+			Outcome   string    `json:"outcome"`
+			At        time.Time `json:"at"`
+			Due       time.Time `json:"due"`
+			Exhausted bool      `json:"exhausted"`
 		}
-		if s.next(t, "attempt", &attempt); attempt.Outcome != want {
-			t.Errorf("an attempt is %s, not %s", attempt.Outcome, want)
+		s.next(t, "attempt", &attempt)
+		if last := want == "failed"; attempt.Outcome != want || attempt.Exhausted != last || attempt.Due.After(attempt.At) == last {
+			t.Errorf("an attempt is %+v, not %s", attempt, want)
 		}
 	}
 }

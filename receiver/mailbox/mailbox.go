@@ -67,6 +67,9 @@ type Click struct {
 	At        time.Time           `json:"at"` // The provider's clock.
 	Verdict   policy.ClickVerdict `json:"verdict"`
 	State     ClickState          `json:"state"`
+	// EndReason is a stable code for why the request did not succeed, once it has
+	// ended; a word of the dispatcher.
+	EndReason string `json:"endReason,omitempty"`
 	// Answered judges what the service answered to one-click unsubscription; nil
 	// before it has, and for actions.
 	Answered []policy.Finding `json:"answered,omitempty"`
@@ -116,6 +119,11 @@ type Attempt struct {
 	// attempt. The words of both are the dispatcher's.
 	Reason  string `json:"reason,omitempty"`
 	Outcome string `json:"outcome"`
+	// Due is when the next attempt may begin, by the provider's clock; zero if
+	// there is to be none. Exhausted says that there would be one, had the schedule
+	// of retries not ended.
+	Due       time.Time `json:"due,omitzero"`
+	Exhausted bool      `json:"exhausted,omitempty"`
 }
 
 // Tried is an address to which no connection could be made.

@@ -248,7 +248,7 @@ func (w *World) storeAttempt(click mailbox.Click, a dispatcher.Attempt) {
 		Method: a.Method, URL: a.URL,
 		Sent: a.Sent, Addr: a.Addr, Status: a.Status, Body: a.Body, BodyTruncated: a.BodyTruncated,
 		Took: a.Took, Error: a.Error, Reason: string(a.Reason), Outcome: string(a.Outcome),
-		TLSVersion: a.TLSVersion, Proto: a.Proto,
+		TLSVersion: a.TLSVersion, Proto: a.Proto, Due: a.Due, Exhausted: a.Exhausted,
 	}
 	for _, t := range a.Tried {
 		row.Tried = append(row.Tried, mailbox.Tried(t))
@@ -279,6 +279,7 @@ func (w *World) recordDone(r dispatcher.Result) {
 	if !ok {
 		return
 	}
+	click.EndReason = string(r.Reason)
 	switch r.Outcome {
 	case dispatcher.OutcomeSucceeded:
 		click.State = mailbox.ClickSucceeded
