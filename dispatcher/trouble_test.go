@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -194,6 +195,37 @@ func TestTroubleInTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTriedInTime has addresses that do not take a connection: each has its share
+// of the time, and that is what is said of it.
+func TestTriedInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Second, errLimit)
+		defer cancel()
+		list := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:443"), netip.MustParseAddrPort("127.0.0.2:443"), netip.MustParseAddrPort("[::1]:443")}
+		p, a := &progress{stage: stageConnect, host: host, limit: 30 * time.Second}, new(Attempt)
+		conn, at, err := firstOf(ctx, list, p, a, func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			if addr == list[2] {
+				return nil, nil
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		if conn != nil || at != list[2] || err != nil || time.Since(begin) != 20*time.Second || p.limit != 30*time.Second {
+			t.Errorf("%v at %s after %s, %v", conn, at, time.Since(begin), err)
+		}
+		const had = " had not taken the connection; nothing may be there, or a firewall drops what it is sent"
+		want := []Tried{
+			{"127.0.0.1:443", "no answer within 10s: shop.example (127.0.0.1:443)" + had},
+			{"127.0.0.2:443", "no answer within 10s: shop.example (127.0.0.2:443)" + had},
+		}
+		if !slices.Equal(a.Tried, want) {
+			t.Errorf("tried %+v", a.Tried)
+		}
+	})
 }
 
 // TestLookupTrouble has names that cannot be looked up, in time or at all.
