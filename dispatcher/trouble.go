@@ -111,7 +111,7 @@ func (p *progress) unfinished() string {
 		}
 		return "the request was sent, and the service had not begun its answer; it may still carry the request out"
 	case stageHeader:
-		return fmt.Sprintf("the request was sent, and %d octets of the answer's header had come, but not its end", p.head)
+		return fmt.Sprintf("the request was sent, and %d octets of the answer's header had come, but not its end; the service may still carry the request out", p.head)
 	}
 	return "the body of the answer had not come to its end"
 }

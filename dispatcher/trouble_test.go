@@ -163,7 +163,7 @@ func TestTroubleInTime(t *testing.T) {
 		"sending":   {nil, nil, "shop.example (in-process) had taken 0 of the request's 265 octets, and stopped reading"},
 		"waiting":   {nil, func(conn net.Conn) { answer("")(conn); silent(conn) }, "the request was sent, and the service had not begun its answer; it may still carry the request out"},
 		"interim":   {nil, func(conn net.Conn) { answer("HTTP/1.1 103 Early Hints\r\n\r\n")(conn); silent(conn) }, "the request was sent, and the service had not gone beyond the interim answer 103; it may still carry the request out"},
-		"header":    {nil, func(conn net.Conn) { answer("HTTP/1.1 200")(conn); silent(conn) }, "the request was sent, and 12 octets of the answer's header had come, but not its end"},
+		"header":    {nil, func(conn net.Conn) { answer("HTTP/1.1 200")(conn); silent(conn) }, "the request was sent, and 12 octets of the answer's header had come, but not its end; the service may still carry the request out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

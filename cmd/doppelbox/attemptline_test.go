@@ -23,6 +23,7 @@ func TestAttemptLine(t *testing.T) {
 		{mailbox.Attempt{Hops: hops, Status: 200, Outcome: "succeeded"}, "-> 200, succeeded"},
 		{mailbox.Attempt{Status: 500, Reason: "status", Outcome: "failed"}, "-> 500, failed"},
 		{mailbox.Attempt{Reason: "timeout", Error: "no answer within 30s: it slept", Outcome: "retrying", Due: time.Date(2026, 1, 15, 9, 1, 0, 0, time.UTC)}, "-> timeout: no answer within 30s: it slept, retrying, due at 2026-01-15T09:01:00Z"},
+		{mailbox.Attempt{Reason: "cancelled", Error: "it was stopped", Outcome: "cut-off"}, "-> cancelled: it was stopped, cut off, and will not be repeated"},
 		{mailbox.Attempt{Status: 408, Reason: "status", Outcome: "failed", Exhausted: true}, "-> 408, failed, the schedule of retries has ended"},
 		{mailbox.Attempt{Status: 200, Error: "the answer counts, but its body broke off", Outcome: "succeeded"}, "-> 200 (the answer counts, but its body broke off), succeeded"},
 		{mailbox.Attempt{Status: 307, Reason: "host-not-routed", Error: "redirected to \x1b[2J", Outcome: "failed"}, `-> host-not-routed: redirected to \x1b[2J, failed`},

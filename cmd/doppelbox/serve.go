@@ -336,6 +336,8 @@ func asked(a mailbox.Attempt) string {
 // became is what becomes of the request after an attempt.
 func became(a mailbox.Attempt) string {
 	switch {
+	case a.Outcome == string(dispatcher.OutcomeCutOff):
+		return "cut off, and will not be repeated"
 	case !a.Due.IsZero():
 		return a.Outcome + ", due at " + a.Due.Format(time.RFC3339)
 	case a.Exhausted:

@@ -107,3 +107,37 @@ func TestServeRedirect(t *testing.T) {
 		}
 	}
 }
+
+// A request that is under way when serve is stopped is cut off, and is not said to
+// be made again: nothing is left that could.
+func TestServeStopped(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 1)
+	s := startServeFor(t, func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}, "")
+	clicked := make(chan struct{})
+	go func() {
+		defer close(clicked)
+		// Stopping serve cuts this off, too, or answers it.
+		if answer, err := http.Post(s.API+"steps", "text/plain", strings.NewReader("click 0\n")); err == nil {
+			answer.Body.Close()
+		}
+	}()
+	<-asked
+	s.stop()
+	s.next(t, "stopped", nil)
+	var attempt struct {
+		Outcome, Reason, Error, Due string
+	}
+	s.next(t, "attempt", &attempt)
+	const says = "the dispatcher was stopped: the request was sent, and the service had not begun its answer; it may still carry the request out"
+	if attempt.Outcome != "cut-off" || attempt.Reason != "cancelled" || attempt.Error != says || attempt.Due != "" {
+		t.Errorf("attempt is %+v", attempt)
+	}
+	<-clicked
+	if code := <-s.code; code != exitHeld {
+		t.Errorf("exit code %d, %s", code, s.stderr)
+	}
+}

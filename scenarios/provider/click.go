@@ -250,6 +250,9 @@ func (w *World) storeAttempt(click mailbox.Click, a dispatcher.Attempt) {
 		Took: a.Took, Error: a.Error, Reason: string(a.Reason), Outcome: string(a.Outcome),
 		TLSVersion: a.TLSVersion, Proto: a.Proto, Due: a.Due, Exhausted: a.Exhausted,
 	}
+	if a.Outcome == dispatcher.OutcomeCutOff {
+		row.Due = time.Time{} // It ends with the world, and nobody makes another.
+	}
 	for _, t := range a.Tried {
 		row.Tried = append(row.Tried, mailbox.Tried(t))
 	}
