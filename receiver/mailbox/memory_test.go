@@ -191,7 +191,7 @@ func TestEvictionByBytes(t *testing.T) {
 	if err := m.PutAttempt(ctx, attempt); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want too large", err)
 	}
-	attempt.Header, attempt.Hops = nil, []Hop{{URL: strings.Repeat("x", 30_000), Location: strings.Repeat("x", 30_000)}}
+	attempt.Header, attempt.Hops = nil, []Hop{{URL: strings.Repeat("x", 20_000), Sent: make([]byte, 20_000), Location: strings.Repeat("x", 20_000)}}
 	if err := m.PutAttempt(ctx, attempt); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want too large", err)
 	}
