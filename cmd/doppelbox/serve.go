@@ -200,18 +200,21 @@ type reporter struct {
 	verbose bool
 }
 
-// event prints one event in the form that was asked for.
+// event prints one event in the form that was asked for. What is printed here
+// ends up in logs of builds, so tokens are left out, in whatever an event has;
+// the API has them.
 func (r *reporter) event(kind string, data any, text string) {
+	if r.json {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		// What is printed are plain values of ours: they can be encoded.
+		_ = e.Encode(map[string]any{"event": kind, "data": data})
+		text = b.String()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.json {
-		fmt.Fprint(r.s.out, text)
-		return
-	}
-	e := json.NewEncoder(r.s.out)
-	e.SetEscapeHTML(false)
-	// What is printed are plain values of ours: they can be encoded.
-	_ = e.Encode(map[string]any{"event": kind, "data": data})
+	fmt.Fprint(r.s.out, scenarios.RedactText(text))
 }
 
 func (r *reporter) line(kind, text string) { r.event(kind, nil, text+"\n") }
@@ -304,10 +307,9 @@ func (r *reporter) message(m mailbox.Message) {
 	r.event("message", nil, b.String())
 }
 
-// attempt tells of an attempt at a click's request. What is printed here ends up
-// in logs of builds, so the bearer token is left out; the API has it.
+// attempt tells of an attempt at a click's request.
 func (r *reporter) attempt(c mailbox.Click, a mailbox.Attempt) {
-	a.Sent = []byte(scenarios.Redact(a))
+	a = scenarios.RedactAttempt(a)
 	outcome := fmt.Sprintf("%d", a.Status)
 	switch {
 	case a.Status == 0 || a.Error != "" && a.Reason != "" && a.Reason != string(dispatcher.ReasonStatus):
