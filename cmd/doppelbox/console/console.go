@@ -240,7 +240,8 @@ func (a api) clicks(w http.ResponseWriter, r *http.Request) {
 	for _, c := range list {
 		attempts, attemptsErr := a.p.Store().Attempts(r.Context(), a.p.WorldName(), c.ID)
 		err = errors.Join(err, attemptsErr)
-		out = append(out, click{c, attempts})
+		// Never null: a click without a request has an empty list.
+		out = append(out, click{c, append([]mailbox.Attempt{}, attempts...)})
 	}
 	if err != nil {
 		problem(w, http.StatusInternalServerError, err.Error())
