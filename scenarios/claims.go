@@ -17,6 +17,7 @@ func (r *Runner) expect(ctx context.Context, s Step) error {
 		return err
 	}
 	c := s.Claim()
+	r.name(c.Path.Text)
 	list, err := r.paths(ctx, strings.HasPrefix(c.Path.Text, "key") || strings.HasPrefix(c.Path.Text, "stored"))
 	if err != nil {
 		return err
