@@ -31,7 +31,7 @@ type serveCommand struct {
 	POP3      string   `name:"pop3" placeholder:"ADDR" help:"Let mail programs read them by POP3 with STLS here."`
 	POP3S     string   `name:"pop3s" placeholder:"ADDR" help:"Likewise, with TLS from the start."`
 	Writable  bool     `help:"Let mail programs set flags and delete messages, for themselves; what came is kept."`
-	Allow     []string `placeholder:"HOST" help:"Let action requests go to this host where it really is. Others must be routed in the world."`
+	Allow     hostList `placeholder:"HOST,..." help:"Let action requests go to this host where it really is. Others must be routed in the world."`
 	Trust     []string `placeholder:"FILE" help:"Trust the authorities in this PEM file for action requests."`
 	ProxyFrom []string `placeholder:"CIDR" help:"SMTP connections from here begin with a PROXY protocol header."`
 	Enforce   bool     `help:"Answer the verdict on the wire, as the real provider would, instead of only recording it."`
@@ -78,10 +78,8 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	if c.Enforce {
 		p.Enforce(true) // Whatever the world's inbound step says.
 	}
-	for _, host := range c.Allow {
-		if err := p.Allow(host); err != nil {
-			return usagef("--allow: %w", err)
-		}
+	if err := c.Allow.allow(p); err != nil {
+		return err
 	}
 	return c.serve(ctx, out, p)
 }
