@@ -132,17 +132,9 @@ func (r *Runner) attempts(ctx context.Context, c mailbox.Click) ([]mailbox.Attem
 // allClicks returns the clicks on all messages that are still kept, oldest
 // first.
 func (r *Runner) allClicks(ctx context.Context) ([]mailbox.Click, error) {
-	messages, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
+	all, err := r.p.Store().AllClicks(ctx, r.p.WorldName())
 	if err != nil {
 		return nil, err
-	}
-	var all []mailbox.Click
-	for _, m := range messages {
-		list, err := r.p.Store().Clicks(ctx, r.p.WorldName(), m.ID)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, list...)
 	}
 	// Ids count up: a longer one is a later one.
 	slices.SortFunc(all, func(a, b mailbox.Click) int {

@@ -87,8 +87,8 @@ func cutSegments(s string) string {
 
 // RedactAttempt makes an attempt fit for a log: its bearer token and the secrets
 // of its URL are replaced wherever they stand, in what the service answered,
-// too, and so is all that RedactText replaces, and the values of cookies. The
-// API has what really came.
+// too, and so is all that RedactText replaces, and the values of cookies. What a
+// service has encoded anew is not found. The API has what really came.
 func RedactAttempt(a mailbox.Attempt) mailbox.Attempt {
 	var pairs []string
 	if _, token, _ := cutToken(a.Sent); token != "" {
