@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -275,71 +274,6 @@ func (p *paths) action(prefix string, a policy.Action, v policy.ActionVerdict) {
 	}
 	p.some(prefix+".implied", a.Implied)
 	p.findings(prefix+".check.", v.Findings)
-}
-
-// clickPaths tells of the last click, of every request, and of the token of
-// the last one that carried one.
-func (r *Runner) clickPaths(ctx context.Context, p *paths) error {
-	clicks, err := r.allClicks(ctx)
-	if err != nil {
-		return err
-	}
-	if r.click != nil {
-		last := *r.click
-		for _, c := range clicks {
-			if c.ID == last.ID {
-				last = c
-			}
-		}
-		p.add("click", string(last.Verdict.Answer))
-		p.add("click.state", string(last.State))
-		p.add("click.reason", string(last.Verdict.Reason))
-		p.some("click.decider", string(last.Verdict.Decider))
-		p.some("click.target", last.Verdict.Target)
-		p.add("click.persona", string(last.Persona))
-		p.findings("click.check.", last.Answered)
-	}
-	requests, token := 0, ""
-	var told paths
-	for _, c := range clicks {
-		if c.Verdict.Request == nil {
-			continue
-		}
-		attempts, err := r.p.Store().Attempts(ctx, r.p.WorldName(), c.ID)
-		if err != nil {
-			return err
-		}
-		if t := told.request("request."+strconv.Itoa(requests), c, attempts); t != "" {
-			token = t
-		}
-		requests++
-	}
-	p.count("requests", requests)
-	*p = append(*p, told...)
-	r.tokenPaths(p, token)
-	return nil
-}
-
-// allClicks returns the clicks on all messages that are still kept, oldest
-// first.
-func (r *Runner) allClicks(ctx context.Context) ([]mailbox.Click, error) {
-	messages, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
-	if err != nil {
-		return nil, err
-	}
-	var all []mailbox.Click
-	for _, m := range messages {
-		list, err := r.p.Store().Clicks(ctx, r.p.WorldName(), m.ID)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, list...)
-	}
-	// Ids count up: a longer one is a later one.
-	slices.SortFunc(all, func(a, b mailbox.Click) int {
-		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
-	})
-	return all, nil
 }
 
 // request tells of one request as its last attempt made it, where that was

@@ -28,7 +28,10 @@ type RunOptions struct {
 	Provider *provider.Provider
 	// Update lets cmp rewrite its section instead of comparing.
 	Update bool
-	// Paths asks for everything that can be asserted at the end of the file.
+	// Paths asks for everything that can be asserted at the end of the file. Of
+	// the requests, outgoing mails and sessions of a Provider that was there
+	// already it has those that the file made, carried on or names in a claim,
+	// and the last one of each.
 	Paths bool
 }
 
@@ -41,7 +44,7 @@ type Result struct {
 	Stopped bool `json:"stopped,omitempty"`
 	// Updated says that cmp rewrote a section of the file.
 	Updated bool `json:"updated,omitempty"`
-	// Paths is everything that can be asserted at the end, if asked for.
+	// Paths is what can be asserted at the end, as RunOptions has it.
 	Paths []Path `json:"-"`
 }
 
@@ -90,6 +93,11 @@ func Run(ctx context.Context, f *File, o RunOptions) (Result, error) {
 	}
 	r := NewRunner(p, f)
 	r.update, r.given = o.Update, o.Provider != nil
+	if r.given {
+		if err := r.resume(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	result := Result{Path: f.Path}
 	for _, phase := range f.Phases {
 		if result.Stopped {
@@ -225,7 +233,8 @@ type Runner struct {
 	confirmErr error
 	probed     *probe.Report // The last one.
 
-	given   bool // The provider was there before the file.
+	given   bool    // The provider was there before the file.
+	before  *before // What it had; nil if it was not.
 	update  bool
 	updated bool
 	// clockSet says that the next clock step has been carried out already.

@@ -97,7 +97,8 @@ func networkVerbs() []Verb {
 				{Key: "trusts", Name: "DOMAIN", Form: FormDomain},
 			},
 			Doc: "Fakes a service at a URL, within the process. It answers with the statuses in order and stays at the last one; " +
-				"200 if none is given. With fail it fails so; failures of TLS are of the whole host. With trusts it answers 401 to a request without a valid token of the provider of that domain.",
+				"200 if none is given. With fail it fails so; failures of TLS are of the whole host. slow-header, cut-header and bad-response are of HTTP/1.1: " +
+				"by HTTP/2 (dial request.http2), which has no such text, the first is a timeout, and the others break the connection. With trusts it answers 401 to a request without a valid token of the provider of that domain.",
 			Example: `endpoint https://shop.example/approve status=408,200 header="Content-Type: text/plain" body=done`,
 			check:   checkEndpoint,
 		},

@@ -113,8 +113,10 @@ type Attempt struct {
 	Header        []Field       `json:"header,omitempty"`
 	Body          []byte        `json:"body,omitempty"`
 	BodyTruncated bool          `json:"bodyTruncated,omitempty"`
-	Took          time.Duration `json:"took"`            // Nanoseconds.
-	Error         string        `json:"error,omitempty"` // Why there is no answer, or not all of it, for people.
+	Took          time.Duration `json:"took"` // Nanoseconds.
+	// Error says for people why there is no answer, or not all of it, or why the
+	// answer is no success.
+	Error string `json:"error,omitempty"`
 	// Reason is a stable code for the same; Outcome is what follows from the
 	// attempt. The words of both are the dispatcher's.
 	Reason  string `json:"reason,omitempty"`

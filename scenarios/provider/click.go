@@ -247,7 +247,7 @@ func (w *World) storeAttempt(click mailbox.Click, a dispatcher.Attempt) {
 		World: w.name, ID: a.ID, ClickID: click.ID, N: a.N, At: a.At,
 		Method: a.Method, URL: a.URL,
 		Sent: a.Sent, Addr: a.Addr, Status: a.Status, Body: a.Body, BodyTruncated: a.BodyTruncated,
-		Took: a.Took, Error: a.Error, Reason: string(a.Reason), Outcome: string(a.Outcome),
+		Took: a.Took, Error: errorOf(click, a), Reason: string(a.Reason), Outcome: string(a.Outcome),
 		TLSVersion: a.TLSVersion, Proto: a.Proto, Due: a.Due, Exhausted: a.Exhausted,
 	}
 	if a.Outcome == dispatcher.OutcomeCutOff {
