@@ -13,8 +13,12 @@ const (
 	OutcomeSucceeded Outcome = "succeeded" // Answered with 200, the only answer that counts (gmail-actions.md section 4).
 	OutcomeFailed    Outcome = "failed"    // Answered otherwise or not at all, for good.
 	OutcomeRetrying  Outcome = "retrying"  // Failed for now; another attempt is due. No request ends so.
+	OutcomeCutOff    Outcome = "cut-off"   // Stopped by whoever made it; another attempt is due if anybody makes it. No request ends so.
 	OutcomeWithheld  Outcome = "withheld"  // Not allowed to go out; nothing was sent.
 )
+
+// ends tells whether a request ends with an attempt of this outcome.
+func (o Outcome) ends() bool { return o != OutcomeRetrying && o != OutcomeCutOff }
 
 // Reason is a stable code for what kept an attempt from success. Success has
 // the empty one.
@@ -94,6 +98,9 @@ type Attempt struct {
 	RequestID string
 	N         int       // From 1.
 	At        time.Time // The provider's clock when it began.
+	// Method and URL are those of the request, or of the last redirect that was
+	// followed.
+	Method, URL string
 	// Sent is the request as it went out, the bearer token included: whole,
 	// or as far as it was written. Empty if there was no connection. A request by
 	// HTTP/2 is written as one by HTTP/1.1 would be, with the version HTTP/2.0:
@@ -121,8 +128,11 @@ type Attempt struct {
 	// counts, why its body broke off.
 	Error string
 	// Due is when the next attempt may begin, by the provider's clock; zero
-	// unless Outcome is retrying.
+	// unless Outcome is retrying or cut-off.
 	Due time.Time
+	// Exhausted says that there would be another attempt, had the schedule of
+	// retries not ended.
+	Exhausted bool
 
 	bodyErr error // Why the body broke off.
 }
@@ -140,6 +150,7 @@ type Tried struct {
 
 // Hop is an exchange whose answer was a redirect that was followed.
 type Hop struct {
+	Method     string
 	URL        string
 	Sent       []byte // As in [Attempt].
 	Addr       string

@@ -108,7 +108,9 @@ func (r Retry) again(a Attempt) bool {
 
 // Dispatcher makes requests: several at once, each host's in the order in which
 // they are due, then in that of submission. A host that is slow holds up nobody
-// but itself. It is safe for concurrent use. RunDue, Await and Run do what is
+// but itself, while not so many are that they take all places: sixteen, with the
+// defaults. Then others wait until an attempt ends, which is at the latest when its
+// time does. It is safe for concurrent use. RunDue, Await and Run do what is
 // due by the provider's clock, and have ended whatever they began when they
 // return; but for watching the connections that are kept, there is no goroutine
 // besides.

@@ -235,7 +235,7 @@ func TestCancelled(t *testing.T) {
 	if err := b.RunDue(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("RunDue: %v", err)
 	}
-	if a := b.attempts[0]; a.Reason != ReasonCancelled || a.Outcome != OutcomeRetrying || !a.Due.Equal(b.clock()) {
+	if a := b.attempts[0]; a.Reason != ReasonCancelled || a.Outcome != OutcomeCutOff || !a.Due.Equal(b.clock()) {
 		t.Errorf("attempt %+v", a)
 	}
 	if err := b.RunDue(ctx); !errors.Is(err, context.Canceled) || len(b.attempts) != 1 {

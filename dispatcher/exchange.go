@@ -15,6 +15,8 @@ func (d *Dispatcher) attempt(ctx context.Context, r *Request, n int) Attempt {
 		RequestID: r.ID,
 		N:         n,
 		At:        d.opts.Now(),
+		Method:    r.Method,
+		URL:       r.URL,
 	}
 	d.timed(ctx, r.Timeout, &a, func(ctx context.Context) error { return d.follow(ctx, r, &a) })
 	return a

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // Guard says which hosts requests may go to. Only these are:
@@ -165,13 +164,8 @@ func (g *Guard) addresses(ctx context.Context, e endpoint) ([]netip.AddrPort, er
 }
 
 // dialOne connects to an address that has been checked, from a source if it is
-// valid; left addresses, this one included, share the time that is left.
-func dialOne(ctx context.Context, addr netip.AddrPort, source netip.Addr, left int) (net.Conn, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
-		defer cancel()
-	}
+// valid.
+func dialOne(ctx context.Context, addr netip.AddrPort, source netip.Addr) (net.Conn, error) {
 	d := net.Dialer{
 		KeepAlive: -1, // The connection is for one request.
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {

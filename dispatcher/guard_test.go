@@ -205,7 +205,7 @@ func TestCheckDialled(t *testing.T) {
 		}
 	}
 	metadata := netip.MustParseAddrPort("169.254.169.254:80")
-	if _, _, err := dial(t.Context(), []netip.AddrPort{metadata}, opening{}, &progress{}, new(Attempt)); reasonOf(t, err) != ReasonAddressRefused {
+	if _, err := dialOne(t.Context(), metadata, netip.Addr{}); reasonOf(t, err) != ReasonAddressRefused {
 		t.Errorf("an address that was not checked before is dialled: %v", err)
 	}
 }

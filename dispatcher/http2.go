@@ -313,6 +313,7 @@ func (s *stream) header(f *http2.MetaHeadersFrame) error {
 		if s.interim++; s.interim > maxInterim {
 			return &fault{ReasonBadResponse, fmt.Errorf("%s sent more than %d interim (1xx) answers, and none that ends the request", s.p.place(), maxInterim)}
 		}
+		s.p.interim = status
 		return s.controlled()
 	}
 	s.p.stage = stageBody

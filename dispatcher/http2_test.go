@@ -168,6 +168,10 @@ func TestHTTP2Trouble(t *testing.T) {
 		}, ReasonHTTP2Reset, "reset the stream (RST_STREAM, INTERNAL_ERROR) without an answer", true},
 		"closed": {func(_ net.Conn, f *http2.Framer) { _ = f.WriteSettings() },
 			ReasonReset, "the connection after the request, without an answer", true},
+		"closed after an interim answer": {func(_ net.Conn, f *http2.Framer) {
+			_ = f.WriteSettings()
+			headers(f, false, ":status", "103")
+		}, ReasonReset, "the connection after the interim answer 103, without one that ends the request", true},
 		"flood of settings": {func(_ net.Conn, f *http2.Framer) {
 			for f.WriteSettings() == nil {
 			}

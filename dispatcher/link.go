@@ -58,7 +58,9 @@ func (d *Dispatcher) open(ctx context.Context, x *exchange, p *progress, a *Atte
 			}
 		}
 	}
-	conn, at, err := dial(ctx, list, x.open, p, a)
+	conn, at, err := firstOf(ctx, list, p, a, func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+		return dialOne(ctx, addr, x.open.source)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -115,21 +117,37 @@ func ofFamily(list []netip.AddrPort, source netip.Addr, host string) ([]netip.Ad
 	return same, nil
 }
 
-// dial connects to the first address that answers, and records those that were
+// firstOf connects to the first address that answers, and records those that were
 // tried before. Each gets its share of the time that is left.
-func dial(ctx context.Context, list []netip.AddrPort, o opening, p *progress, a *Attempt) (net.Conn, netip.AddrPort, error) {
+func firstOf(ctx context.Context, list []netip.AddrPort, p *progress, a *Attempt, connect func(context.Context, netip.AddrPort) (net.Conn, error)) (net.Conn, netip.AddrPort, error) {
 	for i, addr := range list {
 		a.Addr, p.addr = addr.String(), addr.String()
-		conn, err := dialOne(ctx, addr, o.source, len(list)-i)
+		one, share, done := shared(ctx, len(list)-i)
+		conn, err := connect(one, addr)
+		done()
 		switch {
 		case err == nil:
 			return conn, addr, nil
 		case i == len(list)-1, ctx.Err() != nil:
 			return nil, addr, err
 		}
-		a.Tried = append(a.Tried, Tried{a.Addr, p.trouble(ctx, err).Error()})
+		tried := *p
+		tried.limit = share // It had no more.
+		a.Tried = append(a.Tried, Tried{a.Addr, tried.trouble(ctx, err).Error()})
 	}
 	return nil, netip.AddrPort{}, errors.New("no address") // Guard.addresses returns some, or an error.
+}
+
+// shared returns a context that ends after the first of n equal shares of the time
+// that is left, and how long that is, to the millisecond.
+func shared(ctx context.Context, n int) (context.Context, time.Duration, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, 0, func() {}
+	}
+	share := time.Until(deadline) / time.Duration(n)
+	ctx, cancel := context.WithTimeout(ctx, share)
+	return ctx, share.Round(time.Millisecond), cancel
 }
 
 // secure agrees on TLS on a connection, or closes it. The certificate must be that

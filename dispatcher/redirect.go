@@ -60,6 +60,7 @@ func (d *Dispatcher) follow(ctx context.Context, r *Request, a *Attempt) error {
 		a.hop(from, to)
 		m = m.redirected(a.Hops[len(a.Hops)-1].Status, x.target.endpoint == next.target.endpoint)
 		from, x = to, next
+		a.Method, a.URL = m.method, to
 	}
 }
 
@@ -121,7 +122,7 @@ func escaped(query string) string {
 // hop moves what was recorded of an exchange among the hops.
 func (a *Attempt) hop(from, to string) {
 	a.Hops = append(a.Hops, Hop{
-		URL: from, Sent: a.Sent, Addr: a.Addr, TLSVersion: a.TLSVersion,
+		Method: a.Method, URL: from, Sent: a.Sent, Addr: a.Addr, TLSVersion: a.TLSVersion,
 		Status: a.Status, Proto: a.Proto, Header: a.Header, Location: to,
 	})
 	a.Sent, a.Addr, a.Tried, a.TLSVersion = nil, "", nil, ""

@@ -54,6 +54,8 @@ func readResponse(r *bufio.Reader, method string, maxBody int, p *progress) (res
 		case parsed.StatusCode < 100 || parsed.StatusCode > 599:
 			return response{}, &fault{ReasonBadResponse, fmt.Errorf("the answer of %s has the status %03d", p.place(), parsed.StatusCode)}
 		case parsed.StatusCode < 200:
+			// The answer that counts has not begun.
+			p.stage, p.head, p.interim = stageWait, 0, parsed.StatusCode
 			continue
 		}
 		p.stage = stageBody

@@ -161,14 +161,14 @@ func (d *Dispatcher) finish(e *entry, a Attempt) {
 	case a.withheld():
 		a.Outcome = OutcomeWithheld
 	case a.Reason == ReasonCancelled:
-		a.Outcome, a.Due = OutcomeRetrying, now
+		a.Outcome, a.Due = OutcomeCutOff, now
 	case !e.retry.again(a):
 		a.Outcome = OutcomeFailed
 	case e.failures < len(e.retry.Schedule):
 		a.Outcome, a.Due = OutcomeRetrying, now.Add(e.retry.Schedule[e.failures])
 		e.failures++
 	default:
-		a.Outcome, result.Reason = OutcomeFailed, ReasonRetriesExhausted
+		a.Outcome, a.Exhausted, result.Reason = OutcomeFailed, true, ReasonRetriesExhausted
 	}
 	result.Outcome = a.Outcome
 
@@ -180,11 +180,11 @@ func (d *Dispatcher) finish(e *entry, a Attempt) {
 	defer d.mu.Unlock()
 	e.running = false
 	d.queue.leave(e)
-	if a.Outcome == OutcomeRetrying {
+	if a.Outcome.ends() {
+		d.queue.remove(e)
+	} else {
 		e.due = a.Due
 		d.queue.putBack(e)
-	} else {
-		d.queue.remove(e)
 	}
 	d.rouse()
 }
@@ -194,7 +194,7 @@ func (d *Dispatcher) tell(a Attempt, r Result) {
 	d.telling.Lock()
 	defer d.telling.Unlock()
 	d.opts.OnAttempt(a)
-	if a.Outcome != OutcomeRetrying {
+	if a.Outcome.ends() {
 		d.opts.OnDone(r)
 	}
 }

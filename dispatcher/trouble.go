@@ -30,15 +30,16 @@ const (
 
 // progress is how an exchange stands, for the sentence that says why it ended.
 type progress struct {
-	stage  stage
-	host   string // That of the URL.
-	addr   string // What is or was connected to.
-	limit  time.Duration
-	whole  int  // Octets of the request.
-	sent   int  // Octets of it that were written.
-	head   int  // Octets of the answer that came before its header was whole.
-	reused bool // The connection had been used before.
-	asked  bool // The server asked for a certificate of the client.
+	stage   stage
+	host    string // That of the URL.
+	addr    string // What is or was connected to.
+	limit   time.Duration
+	whole   int  // Octets of the request.
+	sent    int  // Octets of it that were written.
+	interim int  // Status of the last interim (1xx) answer; zero before one.
+	head    int  // Octets of the answer after it that came before its header was whole.
+	reused  bool // The connection had been used before.
+	asked   bool // The server asked for a certificate of the client.
 }
 
 // place names where the exchange went.
@@ -105,9 +106,12 @@ func (p *progress) unfinished() string {
 	case stageSend:
 		return fmt.Sprintf("%s had taken %d of the request's %d octets, and stopped reading", p.place(), p.sent, p.whole)
 	case stageWait:
+		if p.interim != 0 {
+			return fmt.Sprintf("the request was sent, and the service had not gone beyond the interim answer %d; it may still carry the request out", p.interim)
+		}
 		return "the request was sent, and the service had not begun its answer; it may still carry the request out"
 	case stageHeader:
-		return fmt.Sprintf("the request was sent, and %d octets of the answer's header had come, but not its end", p.head)
+		return fmt.Sprintf("the request was sent, and %d octets of the answer's header had come, but not its end; the service may still carry the request out", p.head)
 	}
 	return "the body of the answer had not come to its end"
 }
@@ -132,14 +136,18 @@ func (p *progress) ended(err error) string {
 		when = fmt.Sprintf("when it had been sent %d of the request's %d octets", p.sent, p.whole)
 	case stageWait:
 		when = "after the request, without an answer; it may have carried the request out"
+		if p.interim != 0 {
+			when = fmt.Sprintf("after the interim answer %d, without one that ends the request; it may have carried the request out", p.interim)
+		}
 	default:
 		when = fmt.Sprintf("after %d octets of the answer's header, before its end; it may have carried the request out", p.head)
 	}
 	text := fmt.Sprintf("%s %s the connection %s", p.place(), did, when)
-	if p.reused && p.head == 0 {
+	silent := p.head == 0 && p.interim == 0
+	if p.reused && silent {
 		text += "; the connection was kept from an earlier request, and may have been given up by the service just then"
 	}
-	if p.asked && p.head == 0 {
+	if p.asked && silent {
 		text += "; it had asked for a certificate of the client, and got none"
 	}
 	return text

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -58,6 +59,8 @@ func TestTroubleOnTheWire(t *testing.T) {
 		{"closed after the request", same, answer(""), ReasonReset, 0, "* closed the connection after the request, without an answer; it may have carried the request out"},
 		{"reset after the request", same, after(linger), ReasonReset, 0, "* reset the connection after the request, without an answer; it may have carried the request out"},
 		{"closed in the header", same, answer(head + "X: y"), ReasonReset, 0, "* closed the connection after 21 octets of the answer's header, before its end; it may have carried the request out"},
+		{"closed after an interim answer", same, answer("HTTP/1.1 100 Continue\r\n\r\n"), ReasonReset, 0, "* closed the connection after the interim answer 100, without one that ends the request; it may have carried the request out"},
+		{"closed in the header after an interim answer", same, answer("HTTP/1.1 100 Continue\r\n\r\n" + head), ReasonReset, 0, "* closed the connection after 17 octets of the answer's header, before its end; it may have carried the request out"},
 		{"huge header", same, answer(head + strings.Repeat("X-Filler: abcdefgh\r\n", 4000)), ReasonBadResponse, 0, "the answer's header from * is longer than 65536 octets"},
 		{"header of one line", same, answer(head + "X: " + strings.Repeat("y", 1<<20)), ReasonBadResponse, 0, "the answer's header from * is longer than 65536 octets"},
 		{"too many 1xx", same, answer(strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 50)), ReasonBadResponse, 0, "* sent more than 8 interim (1xx) answers, and none that ends the request"},
@@ -159,7 +162,8 @@ func TestTroubleInTime(t *testing.T) {
 		"handshake": {nil, silent, "shop.example (in-process) had taken the connection, and not finished the TLS handshake; it may be overloaded, or expect another protocol on this port"},
 		"sending":   {nil, nil, "shop.example (in-process) had taken 0 of the request's 265 octets, and stopped reading"},
 		"waiting":   {nil, func(conn net.Conn) { answer("")(conn); silent(conn) }, "the request was sent, and the service had not begun its answer; it may still carry the request out"},
-		"header":    {nil, func(conn net.Conn) { answer("HTTP/1.1 200")(conn); silent(conn) }, "the request was sent, and 12 octets of the answer's header had come, but not its end"},
+		"interim":   {nil, func(conn net.Conn) { answer("HTTP/1.1 103 Early Hints\r\n\r\n")(conn); silent(conn) }, "the request was sent, and the service had not gone beyond the interim answer 103; it may still carry the request out"},
+		"header":    {nil, func(conn net.Conn) { answer("HTTP/1.1 200")(conn); silent(conn) }, "the request was sent, and 12 octets of the answer's header had come, but not its end; the service may still carry the request out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -191,6 +195,37 @@ func TestTroubleInTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTriedInTime has addresses that do not take a connection: each has its share
+// of the time, and that is what is said of it.
+func TestTriedInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Second, errLimit)
+		defer cancel()
+		list := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:443"), netip.MustParseAddrPort("127.0.0.2:443"), netip.MustParseAddrPort("[::1]:443")}
+		p, a := &progress{stage: stageConnect, host: host, limit: 30 * time.Second}, new(Attempt)
+		conn, at, err := firstOf(ctx, list, p, a, func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+			if addr == list[2] {
+				return nil, nil
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		if conn != nil || at != list[2] || err != nil || time.Since(begin) != 20*time.Second || p.limit != 30*time.Second {
+			t.Errorf("%v at %s after %s, %v", conn, at, time.Since(begin), err)
+		}
+		const had = " had not taken the connection; nothing may be there, or a firewall drops what it is sent"
+		want := []Tried{
+			{"127.0.0.1:443", "no answer within 10s: shop.example (127.0.0.1:443)" + had},
+			{"127.0.0.2:443", "no answer within 10s: shop.example (127.0.0.2:443)" + had},
+		}
+		if !slices.Equal(a.Tried, want) {
+			t.Errorf("tried %+v", a.Tried)
+		}
+	})
 }
 
 // TestLookupTrouble has names that cannot be looked up, in time or at all.

@@ -113,7 +113,8 @@ func cutPort(hostport string) (host, port string, ok bool) {
 
 // isHost says whether a name can be connected to: an IP address, or labels of
 // letters, digits, "-" and "_" (RFC 1123 2.1), of which the last is not a
-// number, since that is how addresses are written in odd ways.
+// number, nor begins as one in hexadecimal, since that is how addresses are
+// written in odd ways.
 func isHost(name string) bool {
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return addr.Zone() == ""
@@ -129,5 +130,5 @@ func isHost(name string) bool {
 		}
 		last = label
 	}
-	return strings.Trim(last, "0123456789") != ""
+	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(strings.ToLower(last), "0x")
 }

@@ -236,6 +236,9 @@ var actionCases = []struct {
 	{"empty label", handlerURL("https://a..b/"), "action-url", "url-malformed"},
 	{"host of other characters", handlerURL("https://<script>/"), "action-url", "url-malformed"},
 	{"number as host", handlerURL("https://2130706433/"), "action-url", "url-malformed"},
+	{"hexadecimal number as host", handlerURL("https://0x7f000001/"), "action-url", "url-malformed"},
+	{"with its last octet so", handlerURL("https://127.0.0.0X1/"), "action-url", "url-malformed"},
+	{"name that has one inside", handlerURL("https://0x7f.shop.example/"), "", "offered"},
 	{"IPv6", handlerURL("https://[2001:db8::1]:8443/x"), "", "offered"},
 	{"missing", handlerURL(""), "action-url", "url-missing"},
 	{"beyond the number", func(e *policy.Evidence, a *policy.Action) {

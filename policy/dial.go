@@ -170,8 +170,8 @@ var dials = []Dial{
 	{DialRetryServer, "no", []string{"no", "yes"}, "Whether a 5xx answer is retried.", "gmail-actions.md section 4, U2"},
 	{DialRetryTooMany, "no", []string{"no", "yes"}, "Whether a 429 answer is retried.", "gmail-actions.md section 4, U2"},
 	{DialRetryStatus, "none", []string{"none", formStatuses}, "Which other answers from 400 to 499 than 408 and 429 are retried, such as 403,409.", "gmail-actions.md section 4, U2"},
-	{DialRetryTimeout, "no", []string{"no", "yes"}, "Whether a request without an answer is retried.", "gmail-actions.md section 4, U2"},
-	{DialRetrySchedule, "1m,5m,30m,2h", []string{formDurations}, "How long after each failed attempt the next is due; the attempts end with the list.", "gmail-actions.md section 4, U2"},
+	{DialRetryTimeout, "no", []string{"no", "yes"}, "Whether a request is retried that got no answer because the network or the service did not hold: timeout, reset, refused or no connection, no address, GOAWAY; not one that failed in TLS or was answered with no HTTP. The service may have carried it out: requests are made at least once.", "gmail-actions.md section 4, U2"},
+	{DialRetrySchedule, "1m,5m,30m,2h", []string{formDurations}, "How long after each failed attempt the next is due, whatever Retry-After says; the attempts end with the list.", "gmail-actions.md section 4, U2"},
 	{DialTimeout, "30s", []string{"1ns..1h"}, "How long a request may take.", "gmail-actions.md section 4, U2"},
 }
 

@@ -38,6 +38,11 @@ func TestDialValues(t *testing.T) {
 			}
 		}
 	}
+	// It says why a status that looks good is none of its.
+	const range400 = `dial retry.status takes none or STATUS,..., not "429": from 400 to 499, without 408, which is always retried, and 429, which retry.429 is for`
+	if _, _, err := policy.ParseDial("retry.status", "429"); err == nil || err.Error() != range400 {
+		t.Errorf("got %v", err)
+	}
 	if got := (policy.Dials{}).Statuses(policy.DialRetryStatus); got != nil {
 		t.Errorf("none is %v", got)
 	}

@@ -184,7 +184,11 @@ func (d Dial) accepts(value string) error {
 		return nil
 	}
 	if !slices.ContainsFunc(d.Values, func(form string) bool { return fits(form, value) }) {
-		return fmt.Errorf("dial %s takes %s, not %q", d.ID, strings.Join(d.Values, " or "), value)
+		remark := ""
+		if slices.Contains(d.Values, formStatuses) {
+			remark = fmt.Sprintf(": from 400 to 499, without 408, which is always retried, and 429, which %s is for", DialRetryTooMany)
+		}
+		return fmt.Errorf("dial %s takes %s, not %q%s", d.ID, strings.Join(d.Values, " or "), value, remark)
 	}
 	return nil
 }

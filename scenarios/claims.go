@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/doppelbox/doppelbox/policy"
-	"github.com/doppelbox/doppelbox/receiver/mailbox"
 )
 
 // expect evaluates a claim. What is due is done first, so that a claim is
@@ -18,6 +17,7 @@ func (r *Runner) expect(ctx context.Context, s Step) error {
 		return err
 	}
 	c := s.Claim()
+	r.name(c.Path.Text)
 	list, err := r.paths(ctx, strings.HasPrefix(c.Path.Text, "key") || strings.HasPrefix(c.Path.Text, "stored"))
 	if err != nil {
 		return err
@@ -121,17 +121,6 @@ func (r *Runner) lastSent(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the last click made no request")
 	}
 	return strings.ReplaceAll(Redact(attempts[len(attempts)-1]), "\r\n", "\n"), nil
-}
-
-// Redact returns a request as it went out, its token replaced by a word.
-func Redact(a mailbox.Attempt) string {
-	const field = "\r\nAuthorization: Bearer "
-	head, rest, ok := strings.Cut(string(a.Sent), field)
-	if !ok {
-		return head
-	}
-	_, rest, _ = strings.Cut(rest, "\r\n")
-	return head + field + "(token)\r\n" + rest
 }
 
 // Comparable returns what cmp can compare.

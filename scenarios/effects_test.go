@@ -93,9 +93,53 @@ expect request.0.attempt.2.outcome == failed
 expect clock == 2026-01-15T10:01:00Z
 expect click.state == failed
 `},
+		{"another program is not held up", world + serve + " status=408,200\n" + delivered + `click Approve
+expect click.state == pending
+click Approve persona=third-party
+expect click.state == succeeded
+expect request.1.attempt.0.at == 2026-01-15T09:00:00Z
+advance 1m
+expect request.0.state == succeeded
+`},
+		{"retries end", world + "dial retry.schedule 1m\n" + serve + " status=408\n" + delivered + `click Approve
+expect request.0.reason == status
+expect request.0.due == 2026-01-15T09:01:00Z
+advance 1h
+expect request.0.state == failed
+expect request.0.reason == retries-exhausted
+expect request.0.due not exists
+expect request.0.attempt.0.due == 2026-01-15T09:01:00Z
+expect request.0.attempt.1.reason == status
+`},
 		{"5xx is retried by a dial", world + "dial retry.5xx yes\n" + serve + " status=503,200\n" + delivered + `click Approve
 advance 1m
 expect click.state == succeeded
+`},
+		{"a redirect that is followed", world + "dial request.redirect follow\n" + serve + ` status=307 header=Location:https://other.example/x
+endpoint https://other.example/x
+` + delivered + `click 0
+expect request.0.state == succeeded
+expect request.0.status == 200
+expect request.0.url == https://other.example/x
+expect request.0.host == other.example
+expect request.0.method == POST
+expect request.0.target == /x
+expect request.0.header.authorization not exists
+expect request.0.redirect.0.from matches "^https://shop\\.example/approve"
+expect request.0.redirect.0.header.host == shop.example
+expect request.0.redirect.0.header.authorization contains Bearer
+expect request.0.redirect.0.body == confirmed=Approved
+expect request.0.redirect.0.status == 307
+expect request.0.redirect.0.to == https://other.example/x
+expect token.aud == https://shop.example
+expect token.verified == yes
+`},
+		{"a redirect that is followed with GET", world + "dial request.redirect follow\n" + serve + ` status=303 header=Location:/final
+endpoint https://shop.example/final
+` + delivered + `click 0
+expect request.0.url == https://shop.example/final
+expect request.0.method == GET
+expect request.0.redirect.0.method == POST
 `},
 		{"what an endpoint answers", world + serve + ` status=200 body="all \"done\"" header="X-One: 1" header=X-Two:2
 ` + delivered + `click 0

@@ -63,6 +63,14 @@ stopped`},
    3 | clock 2026-01-15T09:30:00Z
      |       ^
 stopped`},
+		{"clock goes too far", "clock 2026-01-15T09:00:00Z\nclock 2400-01-15T09:00:00Z\n", `x.txtar:2:7: the clock does not go so far in one step: it shows 2026-01-15T09:00:00Z
+   2 | clock 2400-01-15T09:00:00Z
+     |       ^
+stopped`},
+		{"beyond the last year", "clock 9999-12-31T23:00:00Z\nadvance 1h\n", `x.txtar:2:1: the clock does not go beyond the year 9999
+   2 | advance 1h
+     | ^
+stopped`},
 		{"no such message", world + delivered + "click Approve message=7\n" + approval, `x.txtar:6:1: there is no message 7: there are 1, counted from 0
    6 | click Approve message=7
      | ^

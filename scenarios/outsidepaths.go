@@ -43,6 +43,9 @@ func (r *Runner) outsidePaths(ctx context.Context, p *paths) error {
 	}
 	p.count("outgoings", len(outgoing))
 	for i, o := range outgoing {
+		if !r.tells("outgoing", i, len(outgoing), o.ID, o.Attempts) {
+			continue
+		}
 		prefix := "outgoing." + strconv.Itoa(i)
 		p.add(prefix, string(o.Kind))
 		p.add(prefix+".account", o.Account)
@@ -127,6 +130,9 @@ func (r *Runner) accessPaths(ctx context.Context, p *paths) error {
 	}
 	p.count("accesses", len(accesses))
 	for i, a := range accesses {
+		if !r.tells("access", i, len(accesses), a.ID, len(a.Read)) {
+			continue
+		}
 		prefix := "access." + strconv.Itoa(i)
 		p.add(prefix, a.Protocol)
 		p.add(prefix+".account", a.Account)

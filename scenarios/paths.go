@@ -3,9 +3,7 @@ package scenarios
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -278,91 +276,32 @@ func (p *paths) action(prefix string, a policy.Action, v policy.ActionVerdict) {
 	p.findings(prefix+".check.", v.Findings)
 }
 
-// clickPaths tells of the last click, of every request, and of the token of
-// the last one that carried one.
-func (r *Runner) clickPaths(ctx context.Context, p *paths) error {
-	clicks, err := r.allClicks(ctx)
-	if err != nil {
-		return err
-	}
-	if r.click != nil {
-		last := *r.click
-		for _, c := range clicks {
-			if c.ID == last.ID {
-				last = c
-			}
-		}
-		p.add("click", string(last.Verdict.Answer))
-		p.add("click.state", string(last.State))
-		p.add("click.reason", string(last.Verdict.Reason))
-		p.some("click.decider", string(last.Verdict.Decider))
-		p.some("click.target", last.Verdict.Target)
-		p.add("click.persona", string(last.Persona))
-		p.findings("click.check.", last.Answered)
-	}
-	requests, token := 0, ""
-	var told paths
-	for _, c := range clicks {
-		if c.Verdict.Request == nil {
-			continue
-		}
-		attempts, err := r.p.Store().Attempts(ctx, r.p.WorldName(), c.ID)
-		if err != nil {
-			return err
-		}
-		if t := told.request("request."+strconv.Itoa(requests), c, attempts); t != "" {
-			token = t
-		}
-		requests++
-	}
-	p.count("requests", requests)
-	*p = append(*p, told...)
-	r.tokenPaths(p, token)
-	return nil
-}
-
-// allClicks returns the clicks on all messages that are still kept, oldest
-// first.
-func (r *Runner) allClicks(ctx context.Context) ([]mailbox.Click, error) {
-	messages, err := r.p.Store().Messages(ctx, mailbox.Query{World: r.p.WorldName()})
-	if err != nil {
-		return nil, err
-	}
-	var all []mailbox.Click
-	for _, m := range messages {
-		list, err := r.p.Store().Clicks(ctx, r.p.WorldName(), m.ID)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, list...)
-	}
-	// Ids count up: a longer one is a later one.
-	slices.SortFunc(all, func(a, b mailbox.Click) int {
-		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
-	})
-	return all, nil
-}
-
-// request tells of one request as its last attempt made it, and returns the
-// bearer token of that.
+// request tells of one request as its last attempt made it, where that was
+// redirected to last, and returns the bearer token that it began with.
 func (p *paths) request(prefix string, c mailbox.Click, attempts []mailbox.Attempt) string {
+	last := mailbox.Attempt{URL: c.Verdict.Request.URL}
+	if len(attempts) > 0 {
+		last = attempts[len(attempts)-1]
+	}
 	p.add(prefix+".state", string(c.State))
-	p.add(prefix+".url", c.Verdict.Request.URL)
-	if u, err := url.Parse(c.Verdict.Request.URL); err == nil {
+	p.add(prefix+".url", last.URL)
+	if u, err := url.Parse(last.URL); err == nil {
 		p.add(prefix+".host", u.Host)
 	}
 	p.count(prefix+".attempts", len(attempts))
 	if len(attempts) == 0 {
 		return ""
 	}
-	last := attempts[len(attempts)-1]
-	token := p.sent(prefix, last.Sent)
+	p.sent(prefix, last.Sent)
 	p.count(prefix+".status", last.Status)
-	p.add(prefix+".reason", last.Reason)
+	p.add(prefix+".reason", cmp.Or(c.EndReason, last.Reason))
+	p.due(prefix, last)
 	p.some(prefix+".error", last.Error)
 	p.some(prefix+".protocol", last.Proto)
 	for i, h := range last.Hops {
 		hop := prefix + ".redirect." + strconv.Itoa(i)
+		p.add(hop+".from", h.URL)
+		p.sent(hop, h.Sent)
 		p.count(hop+".status", h.Status)
 		p.add(hop+".to", h.Location)
 	}
@@ -376,16 +315,35 @@ func (p *paths) request(prefix string, c mailbox.Click, attempts []mailbox.Attem
 		p.count(attempt+".status", a.Status)
 		p.add(attempt+".outcome", a.Outcome)
 		p.some(attempt+".reason", a.Reason)
+		p.due(attempt, a)
 	}
-	return token
+	return firstToken(last)
+}
+
+// due tells when the attempt after another one is due.
+func (p *paths) due(prefix string, a mailbox.Attempt) {
+	if !a.Due.IsZero() {
+		p.add(prefix+".due", a.Due.UTC().Format(time.RFC3339))
+	}
+}
+
+// firstToken is the bearer token that an attempt began with: redirects may lead to
+// where it is not for.
+func firstToken(a mailbox.Attempt) string {
+	for _, h := range a.Hops {
+		if token := tokenOf(h.Sent); token != "" {
+			return token
+		}
+	}
+	return tokenOf(a.Sent)
 }
 
 // sent tells of a request as it went out: what was written, and not what was
 // meant.
-func (p *paths) sent(prefix string, raw []byte) (token string) {
+func (p *paths) sent(prefix string, raw []byte) {
 	head, body, ok := strings.Cut(string(raw), "\r\n\r\n")
 	if !ok {
-		return ""
+		return
 	}
 	lines := strings.Split(head, "\r\n")
 	if words := strings.Split(lines[0], " "); len(words) == 3 {
@@ -394,12 +352,19 @@ func (p *paths) sent(prefix string, raw []byte) (token string) {
 	}
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		p.add(prefix+".header."+strings.ToLower(name), value)
-		if http.CanonicalHeaderKey(name) == "Authorization" {
-			token, _ = strings.CutPrefix(value, "Bearer ")
-		}
+		p.add(prefix+".header."+strings.ToLower(name), strings.TrimSpace(value))
 	}
 	p.add(prefix+".body", body)
+}
+
+// tokenOf returns the bearer token of a request as it went out.
+func tokenOf(raw []byte) (token string) {
+	head, _, _ := strings.Cut(string(raw), "\r\n\r\n")
+	for line := range strings.SplitSeq(head, "\r\n") {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.EqualFold(name, "Authorization") {
+			token, _ = strings.CutPrefix(strings.TrimSpace(value), "Bearer ")
+		}
+	}
 	return token
 }

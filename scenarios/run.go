@@ -28,7 +28,10 @@ type RunOptions struct {
 	Provider *provider.Provider
 	// Update lets cmp rewrite its section instead of comparing.
 	Update bool
-	// Paths asks for everything that can be asserted at the end of the file.
+	// Paths asks for everything that can be asserted at the end of the file. Of
+	// the requests, outgoing mails and sessions of a Provider that was there
+	// already it has those that the file made, carried on or names in a claim,
+	// and the last one of each.
 	Paths bool
 }
 
@@ -41,7 +44,7 @@ type Result struct {
 	Stopped bool `json:"stopped,omitempty"`
 	// Updated says that cmp rewrote a section of the file.
 	Updated bool `json:"updated,omitempty"`
-	// Paths is everything that can be asserted at the end, if asked for.
+	// Paths is what can be asserted at the end, as RunOptions has it.
 	Paths []Path `json:"-"`
 }
 
@@ -83,13 +86,18 @@ func Run(ctx context.Context, f *File, o RunOptions) (Result, error) {
 	p := o.Provider
 	if p == nil {
 		var err error
-		if p, err = open(f, provider.Options{Logger: o.Logger, RoutedOnly: true}, standing); err != nil {
+		if p, err = open(f, provider.Options{Logger: o.Logger, RoutedOnly: true}, false); err != nil {
 			return Result{}, err
 		}
 		defer p.Close()
 	}
 	r := NewRunner(p, f)
 	r.update, r.given = o.Update, o.Provider != nil
+	if r.given {
+		if err := r.resume(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	result := Result{Path: f.Path}
 	for _, phase := range f.Phases {
 		if result.Stopped {
@@ -116,7 +124,7 @@ func Run(ctx context.Context, f *File, o RunOptions) (Result, error) {
 // Its clock runs; a clock step says what it shows at the start. The caller
 // must call Close.
 func Open(ctx context.Context, f *File, o provider.Options) (*provider.Provider, error) {
-	p, err := open(f, o, running)
+	p, err := open(f, o, true)
 	if err != nil {
 		return nil, err
 	}
@@ -130,23 +138,37 @@ func Open(ctx context.Context, f *File, o provider.Options) (*provider.Provider,
 	return p, nil
 }
 
-// standing and running make the clock of a file.
-func standing(at time.Time) *provider.Clock { return provider.StandingClock(at) }
-
-func running(at time.Time) *provider.Clock {
-	c := provider.RunningClock(time.Now)
-	if !at.IsZero() {
-		c.Set(at)
+// clock makes the clock of a file, which runs or stands; the step that sets it
+// says where it begins.
+func (f *File) clock(runs bool) (*provider.Clock, error) {
+	s, set := f.first("clock")
+	text := DefaultTime
+	if set {
+		text = s.Words[0].Text
 	}
-	return c
+	at, err := time.Parse(time.RFC3339, text)
+	switch {
+	case err != nil:
+		return nil, err // Parse has checked the form; this is a fault of ours.
+	case !runs:
+		return provider.StandingClock(at), nil
+	}
+	c := provider.RunningClock(time.Now)
+	if !set {
+		return c, nil
+	}
+	if err := c.Set(at); err != nil {
+		return nil, &Error{Path: f.Path, Line: s.Words[0].Line, Col: s.Words[0].Col, Src: s.Src, Msg: err.Error()}
+	}
+	return c, nil
 }
 
 // open makes a provider with what cannot be changed later: its domain, and
 // where its clock begins.
-func open(f *File, o provider.Options, clock func(time.Time) *provider.Clock) (*provider.Provider, error) {
-	at, _ := time.Parse(time.RFC3339, DefaultTime)
-	if clock(time.Time{}).Runs() {
-		at = time.Time{}
+func open(f *File, o provider.Options, runs bool) (*provider.Provider, error) {
+	var err error
+	if o.Clock, err = f.clock(runs); err != nil {
+		return nil, err
 	}
 	var domains []string
 	for _, phase := range f.Phases {
@@ -161,18 +183,10 @@ func open(f *File, o provider.Options, clock func(time.Time) *provider.Clock) (*
 			}
 		}
 	}
-	if s, ok := f.first("clock"); ok {
-		parsed, err := time.Parse(time.RFC3339, s.Words[0].Text)
-		if err != nil {
-			return nil, err // Parse has checked the form; this is a fault of ours.
-		}
-		at = parsed
-	}
-	o.Clock = clock(at)
 	if len(domains) > 0 {
 		o.Domain = domains[0]
 	}
-	if !o.Clock.Runs() {
+	if !runs {
 		// The same seals on every run.
 		key, err := TestKey("")
 		if err != nil {
@@ -219,7 +233,8 @@ type Runner struct {
 	confirmErr error
 	probed     *probe.Report // The last one.
 
-	given   bool // The provider was there before the file.
+	given   bool    // The provider was there before the file.
+	before  *before // What it had; nil if it was not.
 	update  bool
 	updated bool
 	// clockSet says that the next clock step has been carried out already.

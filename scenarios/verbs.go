@@ -30,8 +30,9 @@ func providerVerbs() []Verb {
 		},
 		{
 			Name: "clock", Group: GroupWorld,
-			Words:   []Param{{Name: "TIME", Form: FormTime, Required: true}},
-			Doc:     "Sets the provider's clock, which then moves by advance only. The first one comes before every other step but provider.",
+			Words: []Param{{Name: "TIME", Form: FormTime, Required: true}},
+			Doc: "Sets the provider's clock. The first one comes before every other step but provider, and says where the clock begins; a later one is an " +
+				"advance until then. In a scenario the clock stands between advances; under serve and exec it also runs, as the machine's does.",
 			Example: "clock 2026-01-15T09:00:00Z",
 		},
 		{
@@ -96,7 +97,8 @@ func networkVerbs() []Verb {
 				{Key: "trusts", Name: "DOMAIN", Form: FormDomain},
 			},
 			Doc: "Fakes a service at a URL, within the process. It answers with the statuses in order and stays at the last one; " +
-				"200 if none is given. With fail it fails so; failures of TLS are of the whole host. With trusts it answers 401 to a request without a valid token of the provider of that domain.",
+				"200 if none is given. With fail it fails so; failures of TLS are of the whole host. slow-header, cut-header and bad-response are of HTTP/1.1: " +
+				"by HTTP/2 (dial request.http2), which has no such text, the first is a timeout, and the others break the connection. With trusts it answers 401 to a request without a valid token of the provider of that domain.",
 			Example: `endpoint https://shop.example/approve status=408,200 header="Content-Type: text/plain" body=done`,
 			check:   checkEndpoint,
 		},
@@ -255,8 +257,9 @@ func timeVerbs() []Verb {
 	return []Verb{
 		{
 			Name: "advance", Group: GroupTime,
-			Words:   []Param{{Name: "DURATION", Form: FormDuration, Required: true}},
-			Doc:     "Moves the provider's clock on, and does what is then due.",
+			Words: []Param{{Name: "DURATION", Form: FormDuration, Required: true}},
+			Doc: "Moves the provider's clock on, and does what falls due on the way, each thing at its time: requests that are made again, mail that is " +
+				"fetched or sent.",
 			Example: "advance 1h30m",
 		},
 		{

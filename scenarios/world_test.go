@@ -40,6 +40,11 @@ func TestOpenFails(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
+	const far = "x.txtar:1:7: a clock that runs goes at most 292 years from the machine's"
+	_, err = scenarios.Open(t.Context(), parse(t, "clock 1700-01-01T00:00:00Z\n"), provider.Options{})
+	if err == nil || err.Error() != far {
+		t.Errorf("got %v", err)
+	}
 }
 
 // A file that is run against a provider changes that one, and can change

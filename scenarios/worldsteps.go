@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -118,9 +119,13 @@ func (r *Runner) clock(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	d := at.Sub(r.p.Clock().Now())
-	if d < 0 {
-		return r.at(s, s.Words[0], "the clock does not go back: it shows %s", r.p.Clock().Now().Format(time.RFC3339))
+	now := r.p.Clock().Now()
+	d := at.Sub(now)
+	switch {
+	case d < 0:
+		return r.at(s, s.Words[0], "the clock does not go back: it shows %s", now.Format(time.RFC3339))
+	case d == math.MaxInt64:
+		return r.at(s, s.Words[0], "the clock does not go so far in one step: it shows %s", now.Format(time.RFC3339))
 	}
 	return r.p.Advance(ctx, d)
 }

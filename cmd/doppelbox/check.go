@@ -50,7 +50,9 @@ func (c *checkCommand) Run(ctx context.Context, s streams) error {
 	}
 	defer p.Close()
 	if !c.At.IsZero() {
-		p.Clock().Set(c.At)
+		if err := p.Clock().Set(c.At); err != nil {
+			return usagef("--at: %w", err)
+		}
 	}
 	arrival, err := c.arrival(p, raw)
 	if err != nil {

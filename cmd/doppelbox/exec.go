@@ -25,7 +25,7 @@ import (
 type execCommand struct {
 	World string `arg:"" optional:"" help:"File with the world's set-up; without it, alice@gmail.test has an account." placeholder:"WORLD"`
 
-	Allow   []string `placeholder:"HOST" help:"Let action requests go to this host where it really is. Others must be routed in the world."`
+	Allow   hostList `placeholder:"HOST,..." help:"Let action requests go to this host where it really is. Others must be routed in the world."`
 	Trust   []string `placeholder:"FILE" help:"Trust the authorities in this PEM file for action requests."`
 	PassOn  []string `placeholder:"HOST" help:"Let CMD reach this host by the proxy, too: a name, \"*.example.com\", or \"all\"."`
 	Enforce bool     `help:"Answer the verdict on the wire, as the real provider would, instead of only recording it."`
@@ -184,10 +184,8 @@ func (c *execCommand) open(ctx context.Context, s streams) (*provider.Provider, 
 	if c.Enforce {
 		p.Enforce(true) // Whatever the world's inbound step says.
 	}
-	for _, host := range c.Allow {
-		if err := p.Allow(host); err != nil {
-			return nil, errors.Join(usagef("--allow: %w", err), p.Close())
-		}
+	if err := c.Allow.allow(p); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }

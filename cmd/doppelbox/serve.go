@@ -31,7 +31,7 @@ type serveCommand struct {
 	POP3      string   `name:"pop3" placeholder:"ADDR" help:"Let mail programs read them by POP3 with STLS here."`
 	POP3S     string   `name:"pop3s" placeholder:"ADDR" help:"Likewise, with TLS from the start."`
 	Writable  bool     `help:"Let mail programs set flags and delete messages, for themselves; what came is kept."`
-	Allow     []string `placeholder:"HOST" help:"Let action requests go to this host where it really is. Others must be routed in the world."`
+	Allow     hostList `placeholder:"HOST,..." help:"Let action requests go to this host where it really is. Others must be routed in the world."`
 	Trust     []string `placeholder:"FILE" help:"Trust the authorities in this PEM file for action requests."`
 	ProxyFrom []string `placeholder:"CIDR" help:"SMTP connections from here begin with a PROXY protocol header."`
 	Enforce   bool     `help:"Answer the verdict on the wire, as the real provider would, instead of only recording it."`
@@ -78,10 +78,8 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	if c.Enforce {
 		p.Enforce(true) // Whatever the world's inbound step says.
 	}
-	for _, host := range c.Allow {
-		if err := p.Allow(host); err != nil {
-			return usagef("--allow: %w", err)
-		}
+	if err := c.Allow.allow(p); err != nil {
+		return err
 	}
 	return c.serve(ctx, out, p)
 }
@@ -200,18 +198,21 @@ type reporter struct {
 	verbose bool
 }
 
-// event prints one event in the form that was asked for.
+// event prints one event in the form that was asked for. What is printed here
+// ends up in logs of builds, so tokens are left out, in whatever an event has;
+// the API has them.
 func (r *reporter) event(kind string, data any, text string) {
+	if r.json {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		// What is printed are plain values of ours: they can be encoded.
+		_ = e.Encode(map[string]any{"event": kind, "data": data})
+		text = b.String()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.json {
-		fmt.Fprint(r.s.out, text)
-		return
-	}
-	e := json.NewEncoder(r.s.out)
-	e.SetEscapeHTML(false)
-	// What is printed are plain values of ours: they can be encoded.
-	_ = e.Encode(map[string]any{"event": kind, "data": data})
+	fmt.Fprint(r.s.out, scenarios.RedactText(text))
 }
 
 func (r *reporter) line(kind, text string) { r.event(kind, nil, text+"\n") }
@@ -304,10 +305,9 @@ func (r *reporter) message(m mailbox.Message) {
 	r.event("message", nil, b.String())
 }
 
-// attempt tells of an attempt at a click's request. What is printed here ends up
-// in logs of builds, so the bearer token is left out; the API has it.
+// attempt tells of an attempt at a click's request.
 func (r *reporter) attempt(c mailbox.Click, a mailbox.Attempt) {
-	a.Sent = []byte(scenarios.Redact(a))
+	a = scenarios.RedactAttempt(a)
 	outcome := fmt.Sprintf("%d", a.Status)
 	switch {
 	case a.Status == 0 || a.Error != "" && a.Reason != "" && a.Reason != string(dispatcher.ReasonStatus):
@@ -315,5 +315,28 @@ func (r *reporter) attempt(c mailbox.Click, a mailbox.Attempt) {
 	case a.Error != "":
 		outcome += " (" + policy.Printable(a.Error) + ")"
 	}
-	r.event("attempt", a, fmt.Sprintf("%s click %s on %s: %s %s -> %s, %s\n\n", a.At.Format(time.RFC3339), c.ID, c.MessageID, a.Method, policy.Printable(a.URL), outcome, a.Outcome))
+	r.event("attempt", a, fmt.Sprintf("%s click %s on %s: %s -> %s, %s\n\n", a.At.Format(time.RFC3339), c.ID, c.MessageID, asked(a), outcome, became(a)))
+}
+
+// asked is what an attempt asked for, with the redirects that were followed.
+func asked(a mailbox.Attempt) string {
+	var b strings.Builder
+	for _, h := range a.Hops {
+		fmt.Fprintf(&b, "%s %s -> %d, ", h.Method, policy.Printable(h.URL), h.Status)
+	}
+	fmt.Fprintf(&b, "%s %s", a.Method, policy.Printable(a.URL))
+	return b.String()
+}
+
+// became is what becomes of the request after an attempt.
+func became(a mailbox.Attempt) string {
+	switch {
+	case a.Outcome == string(dispatcher.OutcomeCutOff):
+		return "cut off, and will not be repeated"
+	case !a.Due.IsZero():
+		return a.Outcome + ", due at " + a.Due.Format(time.RFC3339)
+	case a.Exhausted:
+		return a.Outcome + ", the schedule of retries has ended"
+	}
+	return a.Outcome
 }

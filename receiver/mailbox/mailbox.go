@@ -67,6 +67,9 @@ type Click struct {
 	At        time.Time           `json:"at"` // The provider's clock.
 	Verdict   policy.ClickVerdict `json:"verdict"`
 	State     ClickState          `json:"state"`
+	// EndReason is a stable code for why the request did not succeed, once it has
+	// ended; a word of the dispatcher.
+	EndReason string `json:"endReason,omitempty"`
 	// Answered judges what the service answered to one-click unsubscription; nil
 	// before it has, and for actions.
 	Answered []policy.Finding `json:"answered,omitempty"`
@@ -90,9 +93,9 @@ type Attempt struct {
 	World   string    `json:"world"`
 	ID      string    `json:"id"` // Unique among the attempts of its click.
 	ClickID string    `json:"clickId"`
-	N       int       `json:"n"`  // From 1.
-	At      time.Time `json:"at"` // The provider's clock.
-	Method  string    `json:"method"`
+	N       int       `json:"n"`      // From 1.
+	At      time.Time `json:"at"`     // The provider's clock.
+	Method  string    `json:"method"` // That of the click, unless a redirect was followed; URL likewise.
 	URL     string    `json:"url"`
 	// Sent is the request as it went out, bearer token included; empty if
 	// nothing did.
@@ -110,12 +113,19 @@ type Attempt struct {
 	Header        []Field       `json:"header,omitempty"`
 	Body          []byte        `json:"body,omitempty"`
 	BodyTruncated bool          `json:"bodyTruncated,omitempty"`
-	Took          time.Duration `json:"took"`            // Nanoseconds.
-	Error         string        `json:"error,omitempty"` // Why there is no answer, or not all of it, for people.
+	Took          time.Duration `json:"took"` // Nanoseconds.
+	// Error says for people why there is no answer, or not all of it, or why the
+	// answer is no success.
+	Error string `json:"error,omitempty"`
 	// Reason is a stable code for the same; Outcome is what follows from the
 	// attempt. The words of both are the dispatcher's.
 	Reason  string `json:"reason,omitempty"`
 	Outcome string `json:"outcome"`
+	// Due is when the next attempt may begin, by the provider's clock; zero if
+	// there is to be none. Exhausted says that there would be one, had the schedule
+	// of retries not ended.
+	Due       time.Time `json:"due,omitzero"`
+	Exhausted bool      `json:"exhausted,omitempty"`
 }
 
 // Tried is an address to which no connection could be made.
@@ -126,7 +136,9 @@ type Tried struct {
 
 // Hop is an exchange whose answer was a redirect that was followed.
 type Hop struct {
+	Method   string `json:"method"`
 	URL      string `json:"url"`
+	Sent     []byte `json:"sent,omitempty"` // As in Attempt.
 	Addr     string `json:"addr"`
 	Status   int    `json:"status"`
 	Location string `json:"location"` // The URL that came next, made absolute.

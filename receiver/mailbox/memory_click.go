@@ -69,6 +69,26 @@ func (m *Memory) Clicks(_ context.Context, world, messageID string) ([]Click, er
 	return list, nil
 }
 
+// AllClicks implements [Store].
+func (m *Memory) AllClicks(_ context.Context, world string) ([]Click, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.worlds[world]
+	if w == nil {
+		return nil, nil
+	}
+	list := make([]Click, 0, len(w.clicks))
+	for _, e := range w.all.after(0) {
+		if e.gone {
+			continue
+		}
+		for _, c := range e.clicks {
+			list = append(list, c.click)
+		}
+	}
+	return list, nil
+}
+
 // PutAttempt implements [Store]. It fails with ErrTooLarge as PutClick does.
 func (m *Memory) PutAttempt(_ context.Context, a Attempt) error {
 	m.mu.Lock()
@@ -82,7 +102,7 @@ func (m *Memory) PutAttempt(_ context.Context, a Attempt) error {
 		size += int64(len(f.Name) + len(f.Value))
 	}
 	for _, h := range a.Hops {
-		size += int64(len(h.URL) + len(h.Location))
+		size += int64(len(h.URL) + len(h.Sent) + len(h.Location))
 	}
 	switch {
 	case a.ID == "":

@@ -191,7 +191,7 @@ func TestEvictionByBytes(t *testing.T) {
 	if err := m.PutAttempt(ctx, attempt); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want too large", err)
 	}
-	attempt.Header, attempt.Hops = nil, []Hop{{URL: strings.Repeat("x", 30_000), Location: strings.Repeat("x", 30_000)}}
+	attempt.Header, attempt.Hops = nil, []Hop{{URL: strings.Repeat("x", 20_000), Sent: make([]byte, 20_000), Location: strings.Repeat("x", 20_000)}}
 	if err := m.PutAttempt(ctx, attempt); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want too large", err)
 	}
@@ -249,6 +249,12 @@ func TestClicksAndAttempts(t *testing.T) {
 	clicks, err := m.Clicks(ctx, "w", "1")
 	if err != nil || len(clicks) != 2 || clicks[0].State != ClickSucceeded || clicks[1].ID != "c2" {
 		t.Errorf("got %+v, %v", clicks, err)
+	}
+	if all, err := m.AllClicks(ctx, "w"); err != nil || len(all) != 2 || all[0].State != ClickSucceeded || all[1].ID != "c2" {
+		t.Errorf("all clicks are %+v, %v", all, err)
+	}
+	if all, err := m.AllClicks(ctx, "nowhere"); err != nil || len(all) != 0 {
+		t.Errorf("all clicks of no world are %+v, %v", all, err)
 	}
 	attempts, err := m.Attempts(ctx, "w", "c1")
 	if err != nil || len(attempts) != 2 || attempts[0].ID != "a1" || attempts[1].N != 2 {

@@ -66,6 +66,9 @@ type Store interface {
 	// Clicks returns the clicks on a message, oldest first, or ErrNotFound
 	// without the message.
 	Clicks(ctx context.Context, world, messageID string) ([]Click, error)
+	// AllClicks returns the clicks on all messages of a world, oldest message
+	// first and each one's oldest first.
+	AllClicks(ctx context.Context, world string) ([]Click, error)
 
 	// PutAttempt stores an attempt. It fails with ErrNotFound without its
 	// click, and with ErrExists if the click has an attempt of that ID.

@@ -117,8 +117,16 @@ func (w *world) find(q Query) []Message {
 			return nil
 		}
 	}
-	var list []Message
-	for _, e := range from.after(q.AfterSeq) {
+	found := from.after(q.AfterSeq)
+	if len(found) == 0 {
+		return nil
+	}
+	size := len(found)
+	if q.Limit > 0 {
+		size = min(size, q.Limit)
+	}
+	list := make([]Message, 0, size) // Messages are large, and there may be thousands.
+	for _, e := range found {
 		if q.Limit > 0 && len(list) == q.Limit {
 			break
 		}

@@ -75,36 +75,46 @@ func (w *World) due() (time.Time, bool) {
 	return at, ok
 }
 
-// Advance moves the clock forward and does what then is due. A standing clock
+// Advance moves the clock forward and does what falls due on the way. The clock
 // stops where each thing falls due, so that it is done at its time, and does not
-// move before what is under way has ended; a running one jumps.
+// move before what is under way has ended. A clock that runs goes on by itself
+// meanwhile, and is in the end moved by as much. If ctx ends before, the clock
+// stays where it has come to.
 func (w *World) Advance(ctx context.Context, by time.Duration) error {
 	if by < 0 {
 		return errors.New("the clock does not go back")
 	}
-	if w.clock.Runs() {
-		w.clock.Advance(by)
-		w.agenda.rouse() // Its timer was set by the clock as it was.
-		if d := w.dispatch.Load(); d != nil {
-			d.Wake() // Likewise.
-		}
-		return w.Drain(ctx)
-	}
 	w.moving.Lock()
 	defer w.moving.Unlock()
+	if err := w.clock.reaches(by); err != nil {
+		return err
+	}
 	// What is under way ends at the time at which it began: a retry counts from it.
 	if err := w.Drain(ctx); err != nil {
 		return err
 	}
-	end := w.clock.Now().Add(by)
-	for next, ok := w.due(); ok && !next.After(end); next, ok = w.due() {
-		if next.After(w.clock.Now()) {
-			w.clock.Set(next)
-		}
+	for next, ok := w.until(); ok && next <= by; next, ok = w.until() {
+		w.move(next)
+		by -= next
 		if err := w.Drain(ctx); err != nil {
 			return err
 		}
 	}
-	w.clock.Set(end)
+	w.move(by)
 	return nil
+}
+
+// until returns how long it is until something falls due; false if nothing will.
+func (w *World) until() (time.Duration, bool) {
+	at, ok := w.due()
+	return max(at.Sub(w.clock.Now()), 0), ok
+}
+
+// move moves the clock on, and rouses who sleeps by it.
+func (w *World) move(by time.Duration) {
+	w.clock.advance(by)
+	w.agenda.rouse()
+	if d := w.dispatch.Load(); d != nil {
+		d.Wake()
+	}
 }

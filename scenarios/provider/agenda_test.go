@@ -247,11 +247,22 @@ func TestAgendaRuns(t *testing.T) {
 			t.Errorf("%d duties are done too early, %v", len(d.came), err)
 		}
 		next("c@3h0m0s", 2*time.Hour)
-		// What an advance makes due is done when it returns.
-		if err := w.Advance(t.Context(), 90*time.Minute); err != nil || len(d.came) != 1 {
+		// What an advance makes due is done when it returns, each at its time, and
+		// what that leads to; a duty takes of the machine's time, too.
+		d.duty(3*time.Hour+30*time.Minute, func(context.Context) {
+			d.note("e")
+			time.Sleep(time.Minute)
+			d.add("f", 3*time.Hour+45*time.Minute)
+		})
+		if err := w.Advance(t.Context(), 90*time.Minute); err != nil || len(d.came) != 3 {
 			t.Errorf("%d duties are done, %v", len(d.came), err)
 		}
-		next("d@4h30m0s", 2*time.Hour)
+		next("e@3h30m0s", 2*time.Hour+time.Minute)
+		next("f@3h45m0s", 2*time.Hour+time.Minute)
+		next("d@4h0m0s", 2*time.Hour+time.Minute)
+		if now := w.clock.Now().Sub(d.begun); now != 4*time.Hour+31*time.Minute {
+			t.Errorf("the clock has moved by %s", now)
+		}
 		d.add("never", 1000*time.Hour)
 	})
 }

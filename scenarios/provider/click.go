@@ -245,16 +245,19 @@ func (w *World) recordAttempt(a dispatcher.Attempt) {
 func (w *World) storeAttempt(click mailbox.Click, a dispatcher.Attempt) {
 	row := mailbox.Attempt{
 		World: w.name, ID: a.ID, ClickID: click.ID, N: a.N, At: a.At,
-		Method: click.Verdict.Request.Method, URL: click.Verdict.Request.URL,
+		Method: a.Method, URL: a.URL,
 		Sent: a.Sent, Addr: a.Addr, Status: a.Status, Body: a.Body, BodyTruncated: a.BodyTruncated,
-		Took: a.Took, Error: a.Error, Reason: string(a.Reason), Outcome: string(a.Outcome),
-		TLSVersion: a.TLSVersion, Proto: a.Proto,
+		Took: a.Took, Error: errorOf(click, a), Reason: string(a.Reason), Outcome: string(a.Outcome),
+		TLSVersion: a.TLSVersion, Proto: a.Proto, Due: a.Due, Exhausted: a.Exhausted,
+	}
+	if a.Outcome == dispatcher.OutcomeCutOff {
+		row.Due = time.Time{} // It ends with the world, and nobody makes another.
 	}
 	for _, t := range a.Tried {
 		row.Tried = append(row.Tried, mailbox.Tried(t))
 	}
 	for _, h := range a.Hops {
-		row.Hops = append(row.Hops, mailbox.Hop{URL: h.URL, Addr: h.Addr, Status: h.Status, Location: h.Location})
+		row.Hops = append(row.Hops, mailbox.Hop{Method: h.Method, URL: h.URL, Sent: h.Sent, Addr: h.Addr, Status: h.Status, Location: h.Location})
 	}
 	for _, f := range a.Header {
 		row.Header = append(row.Header, mailbox.Field(f))
@@ -279,6 +282,7 @@ func (w *World) recordDone(r dispatcher.Result) {
 	if !ok {
 		return
 	}
+	click.EndReason = string(r.Reason)
 	switch r.Outcome {
 	case dispatcher.OutcomeSucceeded:
 		click.State = mailbox.ClickSucceeded

@@ -1,6 +1,9 @@
 package provider
 
 import (
+	"errors"
+	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -31,19 +34,53 @@ func (c *Clock) Now() time.Time {
 	return c.real().Add(c.offset).UTC()
 }
 
-// Set moves the clock to a time.
-func (c *Clock) Set(at time.Time) {
+// lastYear is the last one that RFC 3339 can write.
+const lastYear = 9999
+
+// The errors of moving a clock too far. A running one is kept as its distance from
+// the real one, which a time.Duration has to hold.
+var (
+	errLastYear = fmt.Errorf("the clock does not go beyond the year %d", lastYear)
+	errTooFar   = errors.New("a clock that runs goes at most 292 years from the machine's")
+)
+
+// Set moves the clock to a time. The error is that this is too far away.
+func (c *Clock) Set(at time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.Year() > lastYear {
+		return errLastYear
+	}
+	if c.real == nil {
+		c.now = at
+		return nil
+	}
+	offset := at.Sub(c.real())
+	if offset == math.MaxInt64 || offset == math.MinInt64 {
+		return errTooFar
+	}
+	c.offset = offset
+	return nil
+}
+
+// reaches returns an error if the clock cannot be moved forward by d.
+func (c *Clock) reaches(d time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.real == nil {
-		c.now = at
-		return
+		if c.now.Add(d).Year() > lastYear {
+			return errLastYear
+		}
+		return nil
 	}
-	c.offset = at.Sub(c.real())
+	if c.offset > math.MaxInt64-d {
+		return errTooFar
+	}
+	return nil
 }
 
-// Advance moves the clock forward.
-func (c *Clock) Advance(d time.Duration) {
+// advance moves the clock forward, by no more than it reaches.
+func (c *Clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.real == nil {

@@ -20,7 +20,8 @@ const contentTypeJSON = "application/json"
 func (w *World) requestOf(p *Provider, click mailbox.Click) dispatcher.Request {
 	plan, dials := click.Verdict.Request, w.dialsSet()
 	r := dispatcher.Request{
-		ID: click.ID, Queue: click.MessageID + "/" + strconv.Itoa(click.Action),
+		// Of each person's program on its own: what one waits for is nothing to another.
+		ID: click.ID, Queue: click.MessageID + "/" + strconv.Itoa(click.Action) + "/" + string(click.Persona),
 		Method: plan.Method, URL: plan.URL, Body: []byte(plan.Body), Retry: retryOf(dials), Timeout: dials.Duration(policy.DialTimeout),
 	}
 	switch {

@@ -22,7 +22,7 @@ import (
 )
 
 // Failure is a way in which a fake service fails. Where the attempt's reason is
-// that very failure, the two have the same name.
+// that very failure by HTTP/1.1, the two have the same name.
 type Failure string
 
 // The failures.
@@ -30,6 +30,8 @@ const (
 	FailTimeout Failure = "timeout" // It takes the request and never answers.
 	FailReset   Failure = "reset"   // It takes the request and breaks the connection.
 
+	// What is written of a header is text of HTTP/1.1. By HTTP/2, FailSlowHeader is
+	// as FailTimeout, and FailCutHeader and FailBadResponse are as FailReset.
 	FailSlowHeader  Failure = "slow-header"  // Its answer begins, and the header does not end in time.
 	FailCutHeader   Failure = "cut-header"   // It closes the connection within the header.
 	FailCutBody     Failure = "cut-body"     // It answers 200, and closes the connection within the body.

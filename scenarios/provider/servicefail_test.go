@@ -20,7 +20,7 @@ func TestServiceFailures(t *testing.T) {
 		case provider.FailReset:
 			says = where + "reset the connection after the request, without an answer; it may have carried the request out"
 		case provider.FailSlowHeader:
-			reason, says = "timeout", "no answer within 30s: the request was sent, and 43 octets of the answer's header had come, but not its end"
+			reason, says = "timeout", "no answer within 30s: the request was sent, and 43 octets of the answer's header had come, but not its end; the service may still carry the request out"
 		case provider.FailCutHeader:
 			reason, says = "reset", where+"closed the connection after 43 octets of the answer's header, before its end; it may have carried the request out"
 		case provider.FailCutBody:

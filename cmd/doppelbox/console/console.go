@@ -31,7 +31,7 @@ const (
 
 // Handler returns the API:
 //
-//	POST /api/v1/steps                 steps, or a whole scenario; results, and all that can be asserted, as JSON
+//	POST /api/v1/steps                 steps, or a whole scenario; results, and what can be asserted of them, as JSON
 //	GET  /api/v1/messages              the mail; account=, after=SEQ, refused=yes, wait=DURATION
 //	GET  /api/v1/messages/ID           one message
 //	GET  /api/v1/messages/ID/clicks    the clicks on it, with their attempts
@@ -98,7 +98,9 @@ type api struct {
 
 // steps runs steps against the provider. The status is 200 if all held, 409 if
 // a claim did not or a step could not be carried out, 400 if they cannot be
-// read.
+// read. Of requests, outgoing mails and sessions the answer tells of those that
+// the steps made, carried on or name, and of the last one (see
+// [scenarios.RunOptions]): it does not grow with all that ever was.
 func (a api) steps(w http.ResponseWriter, r *http.Request) {
 	// A form of another site's page can send text/plain; that is refused by
 	// its origin. What is not text at all is a mistake.
@@ -240,7 +242,8 @@ func (a api) clicks(w http.ResponseWriter, r *http.Request) {
 	for _, c := range list {
 		attempts, attemptsErr := a.p.Store().Attempts(r.Context(), a.p.WorldName(), c.ID)
 		err = errors.Join(err, attemptsErr)
-		out = append(out, click{c, attempts})
+		// Never null: a click without a request has an empty list.
+		out = append(out, click{c, append([]mailbox.Attempt{}, attempts...)})
 	}
 	if err != nil {
 		problem(w, http.StatusInternalServerError, err.Error())

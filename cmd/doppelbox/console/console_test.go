@@ -268,6 +268,13 @@ Content-Type: text/html
 	if len(clicks) != 1 || clicks[0].State != "succeeded" || len(clicks[0].Attempts) != 1 || clicks[0].Attempts[0].Status != 200 {
 		t.Errorf("got %+v", clicks)
 	}
+	// A click that is refused has no attempt, and its list is a list all the same.
+	if w := do(t, h, request{method: http.MethodPost, path: "steps", body: "click 0\nexpect click.reason == already-done\n"}); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if w := do(t, h, request{path: "messages/m1/clicks"}); !strings.Contains(w.Body.String(), `"attempts": []`) || strings.Contains(w.Body.String(), "null") {
+		t.Errorf("got %s", w.Body)
+	}
 }
 
 func TestErrors(t *testing.T) {
