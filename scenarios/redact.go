@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -18,17 +17,6 @@ const (
 	shownSecret = 4  // How many characters of a secret are shown, at most.
 	minSecret   = 4  // How many octets a value of a URL must have to be taken for one.
 	minRandom   = 16 // How many it must have to be taken for one by its look.
-)
-
-var (
-	// jws finds what may be a token in compact serialization: its header is a
-	// JSON object, which in base64url begins so.
-	jws = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+=*\.[A-Za-z0-9_-]+=*(?:\.[A-Za-z0-9_-]*=*)*`)
-	// parameter finds a parameter of a URL, or of what looks like one, whatever
-	// stands before it; a fragment may have some, too.
-	parameter = regexp.MustCompile(`([?&#](?:amp;)?)([^?&#=\s"<>\\]*=)?([^&#\s"<>\\]+)`)
-	// location finds the part of a URL that comes before parameters.
-	location = regexp.MustCompile(`(?i)\bhttps?:[\\/]+[^?#\s"<>\\]+`)
 )
 
 // Redact returns a request as it went out, its token replaced by a word. Its URL
@@ -54,35 +42,6 @@ func cutToken(sent []byte) (head, token, rest string) {
 		rest = "\r\n" + rest
 	}
 	return head + field, token, rest
-}
-
-// RedactText makes a text, which may be JSON, fit for a log. Of what looks like
-// a bearer token nothing is left; of the values in URLs, where limited-use
-// tokens travel, the first characters.
-func RedactText(s string) string {
-	s = jws.ReplaceAllLiteralString(s, hiddenToken)
-	s = location.ReplaceAllStringFunc(s, cutSegments)
-	return parameter.ReplaceAllStringFunc(s, func(s string) string {
-		m := parameter.FindStringSubmatch(s)
-		if strings.HasSuffix(s, cutOff) {
-			return s // It is cut already.
-		}
-		if value := m[3]; m[2] != "" && len(value) >= minSecret || looksRandom(value) {
-			return m[1] + m[2] + cutSecret(value)
-		}
-		return s
-	})
-}
-
-// cutSegments cuts the segments of a path that look like tokens.
-func cutSegments(s string) string {
-	segments := strings.Split(s, "/")
-	for i, segment := range segments {
-		if i > 2 && looksRandom(segment) { // Behind "https:", "" and the host.
-			segments[i] = cutSecret(segment)
-		}
-	}
-	return strings.Join(segments, "/")
 }
 
 // RedactAttempt makes an attempt fit for a log: its bearer token and the secrets

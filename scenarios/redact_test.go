@@ -2,8 +2,10 @@ package scenarios_test
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/doppelbox/doppelbox/receiver/mailbox"
 	"github.com/doppelbox/doppelbox/scenarios"
@@ -55,6 +57,43 @@ func FuzzRedactAttempt(f *testing.F) {
 		}
 		if redacted := scenarios.RedactText(string(line)); !json.Valid([]byte(redacted)) {
 			t.Errorf("%s has become %s", line, redacted)
+		}
+	})
+}
+
+// FuzzRedactText compares with the patterns that say at length what is cut.
+func FuzzRedactText(f *testing.F) {
+	location := regexp.MustCompile(`(?i)\bhttps?:[\\/]+[^?#\s"<>\\]*`)
+	parameter := regexp.MustCompile(`([?&#](?:amp;)?)([^?&#=\s"<>\\]*=)?([^&#\s"<>\\]+)`)
+	random := regexp.MustCompile(`^(?:.*\pL.*[0-9]|.*[0-9].*\pL)`)
+	cut := func(s string) string {
+		return strings.ToValidUTF8(s[:min(4, len(s)/2)], "") + "…"
+	}
+	f.Add("x https://shop.example/u/594e0907941d5dd3d7/a?b=cdefgh&amp;d=efghijk#f=1234567")
+	f.Add(`{"a":"HTTP:\/\/shop.example\/594e0907941d5dd3d7?=abcdefgh&&amp;amp;a=b=c==?#?abcdefghijk12345678"}`)
+	f.Add("xhttp://594e0907941d5dd3d7 http:https://594e0907941d5dd3d7/594e0907941d5dd3d7 ?a=…")
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "eyJ") || strings.Contains(text, "…") || strings.ContainsFunc(text, func(c rune) bool { return c > unicode.MaxASCII }) {
+			return
+		}
+		want := location.ReplaceAllStringFunc(text, func(s string) string {
+			segments := strings.Split(s, "/")
+			for i, segment := range segments {
+				if i > 2 && len(segment) >= 16 && random.MatchString(segment) {
+					segments[i] = cut(segment)
+				}
+			}
+			return strings.Join(segments, "/")
+		})
+		want = parameter.ReplaceAllStringFunc(want, func(s string) string {
+			m := parameter.FindStringSubmatch(s)
+			if value := m[3]; !strings.HasSuffix(value, "…") && (m[2] != "" && len(value) >= 4 || len(value) >= 16 && random.MatchString(value)) {
+				return m[1] + m[2] + cut(value)
+			}
+			return s
+		})
+		if got := scenarios.RedactText(text); got != want {
+			t.Errorf("%q\n is %q\nnot %q", text, got, want)
 		}
 	})
 }

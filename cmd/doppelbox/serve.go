@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -210,9 +211,10 @@ func (r *reporter) event(kind string, data any, text string) {
 		_ = e.Encode(map[string]any{"event": kind, "data": data})
 		text = b.String()
 	}
+	text = scenarios.RedactText(text)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprint(r.s.out, scenarios.RedactText(text))
+	_, _ = io.WriteString(r.s.out, text)
 }
 
 func (r *reporter) line(kind, text string) { r.event(kind, nil, text+"\n") }
